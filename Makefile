@@ -1,0 +1,52 @@
+# Everything a developer or CI types. Needs python3.11+, nothing else.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.PHONY: setup run test check lock clean
+
+setup: $(STAMP)
+
+# uv is pinned by hash and installs the rest from hashes; the stamp makes the second call free.
+$(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("convo_service needs Python 3.11 or newer; say which with PYTHON=python3.x")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+# The key is made once and kept in var/key; without OPENAI_API_KEY the emulator answers.
+run: export DATABASE_URL := $(or $(DATABASE_URL),sqlite+aiosqlite:///var/convo.db)
+run: setup
+	@mkdir -p var
+	@$(BIN)/convo-service migrate
+	@test -s var/key || (umask 077 && $(BIN)/python -c 'import secrets; print("csk_local_" + secrets.token_hex(20))' > var/key)
+	@printf '\nKey (admin): %s\nTry, in another terminal:\n\n' "$$(cat var/key)"
+	@printf "curl -s http://$(HOST):$(PORT)/conversations -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'\n\n" \
+	  "$$(cat var/key)" '{"identity":"+39 333 123 4567","message":{"id":"wamid.1","text":"Buongiorno, avete la farina tipo 00 da 25 kg?"}}'
+	@BOOTSTRAP_ADMIN_KEY="$$(cat var/key)" $(BIN)/convo-service serve --host $(HOST) --port $(PORT) \
+	  $$(test -n "$$OPENAI_API_KEY" || grep -qsE '^ *OPENAI_API_KEY *=.*[^ ]' .env || echo --emulator)
+
+test: setup
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory test
+
+# New versions: older than a week, hashed, without the address of any registry.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock: setup
+	$(LOCK) pyproject.toml -o requirements/app.txt
+	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	echo 'uv~=0.13' | $(LOCK) - -o requirements/uv.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
