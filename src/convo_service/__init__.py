@@ -1,0 +1,1 @@
+"""Windows of conversation for WhatsApp bots on OpenAI's Conversations API."""

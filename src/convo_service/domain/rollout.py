@@ -1,0 +1,33 @@
+"""Who is inside the rollout: the rest keep one endless conversation and are the holdout."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cohort(StrEnum):
+    """The group that a user belongs to."""
+
+    WINDOW = "window"
+    HOLDOUT = "holdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """`percent` of the users (0 to 100), and the identities that are always in, normalised."""
+
+    percent: float = 100
+    always: frozenset[str] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody is in, so that nobody has to be asked for."""
+        return self.percent >= 100
+
+    def cohort(self, user_id: str, identities: Collection[str] = ()) -> Cohort:
+        """Return the user's group; it is the same on every replica, and a larger percentage only adds users."""
+        if self.is_complete or not self.always.isdisjoint(identities):
+            return Cohort.WINDOW
+        share = int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:8]) / 2**64 * 100
+        return Cohort.WINDOW if share < self.percent else Cohort.HOLDOUT

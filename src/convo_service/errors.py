@@ -1,0 +1,186 @@
+"""The error tree: each error knows its HTTP status and its stable code; `detail` never holds message text."""
+
+from collections.abc import Mapping
+
+
+class ConvoError(Exception):
+    """What this service answers on purpose; rendered as RFC 9457 problem details in one place."""
+
+    status_code = 500
+    code = "internal_error"
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.retry_after = retry_after  # seconds
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields that belong to the answer."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+class InvalidRequest(ConvoError):
+    """The request is well-formed JSON or a well-formed query, and breaks a rule of the contract."""
+
+    status_code = 422
+    code = "invalid_request"
+    title = "The request breaks a rule of the contract"
+
+
+class InvalidCursor(InvalidRequest):
+    """`after` or `before` is no id of this list."""
+
+    code = "invalid_cursor"
+    title = "The cursor is no id of this list"
+
+
+class InvalidIdentity(InvalidRequest):
+    """The identity is empty, too long, or holds characters that nobody can see."""
+
+    code = "invalid_identity"
+    title = "The identity has to be 1 to 128 visible characters"
+
+
+class MessageIdReused(InvalidRequest):
+    """The same message id came with another text; the first one stands."""
+
+    code = "message_id_reused"
+    title = "This message id was used before with another text"
+
+
+class SentAtInFuture(InvalidRequest):
+    """The message claims to be sent more than five minutes from now."""
+
+    code = "sent_at_in_future"
+    title = "sent_at lies more than five minutes in the future"
+
+
+class TopicsAreOff(InvalidRequest):
+    """A topic other than `general` came while TOPICS is off."""
+
+    code = "topics_are_off"
+    title = "Topics are off: the only topic is general"
+
+
+class InvalidJson(ConvoError):
+    """The body is not JSON."""
+
+    status_code = 400
+    code = "invalid_json"
+    title = "The body is not valid JSON"
+
+
+class InvalidApiKey(ConvoError):
+    """No key, or one that is unknown or revoked."""
+
+    status_code = 401
+    code = "invalid_api_key"
+    title = "A valid key is needed: Authorization: Bearer csk_..."
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110 wants the scheme named."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class InsufficientScope(ConvoError):
+    """The key is valid and may not do this."""
+
+    status_code = 403
+    code = "insufficient_scope"
+    title = "This key's scope does not allow it"
+
+
+class NotFound(ConvoError):
+    """Nothing stands at this path."""
+
+    status_code = 404
+    code = "not_found"
+    title = "Nothing here has this address"
+
+
+class UserNotFound(NotFound):
+    """No user has this id or identity."""
+
+    code = "user_not_found"
+    title = "No user has this id or identity"
+
+
+class ConversationNotFound(NotFound):
+    """No conversation has this id."""
+
+    code = "conversation_not_found"
+    title = "No conversation has this id"
+
+
+class TemplateNotFound(NotFound):
+    """No template has this name."""
+
+    code = "template_not_found"
+    title = "No template has this name"
+
+
+class MethodNotAllowed(ConvoError):
+    """The path exists, the method does not."""
+
+    status_code = 405
+    code = "method_not_allowed"
+    title = "This path does not know this method"
+
+
+class PayloadTooLarge(ConvoError):
+    """The body is larger than MAX_BODY_BYTES."""
+
+    status_code = 413
+    code = "payload_too_large"
+    title = "The body is larger than this service takes"
+
+
+class IdentityTaken(ConvoError):
+    """The identity belongs to another user."""
+
+    status_code = 409
+    code = "identity_taken"
+    title = "An identity belongs to another user"
+
+
+class OpeningInProgress(ConvoError):
+    """Another request is opening this user's conversation and has not finished in time."""
+
+    status_code = 409
+    code = "opening_in_progress"
+    title = "This user's conversation is being opened; repeat the request"
+
+
+class Unavailable(ConvoError):
+    """Something that this service stands on does not answer; the same request may succeed later."""
+
+    status_code = 503
+    code = "unavailable"
+    title = "Not available at the moment; repeat the request"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = 5) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class UpstreamUnavailable(Unavailable):
+    """OpenAI failed, was too slow, or answered what is no answer; the message is kept."""
+
+    code = "upstream_unavailable"
+    title = "OpenAI does not answer at the moment; the message is kept, repeat the request"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, is locked, or its disk is full."""
+
+    code = "database_unavailable"
+    title = "The database does not answer at the moment; repeat the request"
+
+
+class MigrationsPending(Unavailable):
+    """The database is of another version than this code."""
+
+    code = "migrations_pending"
+    title = "The database is of another version: run `convo-service migrate`"

@@ -1,0 +1,104 @@
+"""Every knob of the service, read from the process environment first, then from `.env`."""
+
+from datetime import timedelta
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_BOOTSTRAP_KEY_CHARS = 32
+
+
+class Settings(BaseSettings):
+    """The names are those of the environment, in lower case; a blank value means unset."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+    conversation_timeout_hours: float = Field(48, gt=0, le=24 * 365, allow_inf_nan=False)
+    max_conversation_messages: int = Field(50, ge=1)
+    max_summary_messages: int = Field(20, ge=1)
+    include_summary: bool = Field(
+        True, validation_alias=AliasChoices("include_summary", "include_summary_in_new_conversations")
+    )
+    include_client_summary: bool = True
+    summary_tokens: int = Field(300, ge=1)
+    summary_language: Literal["it", "en"] = "it"
+
+    database_url: str = "sqlite+aiosqlite:///convo.db"
+
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+
+    rollout_percent: float = Field(100, ge=0, le=100)
+    rollout_users: str = ""
+    reset_commands: str = "/new,/nuova,/reset"
+    topics: Literal["off", "explicit"] = "off"
+
+    bootstrap_admin_key: SecretStr | None = None
+    key_pepper: SecretStr | None = None
+
+    max_message_chars: int = Field(8000, ge=1)
+    max_body_bytes: int = Field(262_144, ge=1024)
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_means_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
+
+    @field_validator("database_url")
+    @classmethod
+    def _asyncio_driver(cls, url: str) -> str:
+        """Plain URLs as hosting panels give them get the asyncio driver that this service ships with."""
+        scheme, _, rest = url.partition("://")
+        drivers = {
+            "sqlite": "sqlite+aiosqlite",
+            "sqlite+aiosqlite": "sqlite+aiosqlite",
+            "postgres": "postgresql+asyncpg",
+            "postgresql": "postgresql+asyncpg",
+            "postgresql+asyncpg": "postgresql+asyncpg",
+        }
+        if scheme not in drivers or not rest:
+            raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        if drivers[scheme] == "sqlite+aiosqlite" and (rest in ("", "/") or ":memory:" in rest or "mode=memory" in rest):
+            raise ValueError("must name a file: a database in memory would lose the history")
+        return f"{drivers[scheme]}://{rest}"
+
+    @field_validator("log_level", "log_format", "summary_language", "topics", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _bootstrap_key_is_long(self) -> Self:
+        key = self.bootstrap_admin_key
+        if key is not None and len(key.get_secret_value()) < MIN_BOOTSTRAP_KEY_CHARS:
+            raise ValueError(f"BOOTSTRAP_ADMIN_KEY needs at least {MIN_BOOTSTRAP_KEY_CHARS} characters")
+        return self
+
+    @property
+    def window(self) -> timedelta:
+        """The time without an inbound message after which a conversation is over."""
+        return timedelta(hours=self.conversation_timeout_hours)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is one file on this machine."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def reset_words(self) -> frozenset[str]:
+        """The commands that open a new conversation, in lower case."""
+        return frozenset(_listed(self.reset_commands.casefold()))
+
+    @property
+    def rollout_identities(self) -> tuple[str, ...]:
+        """Identities that are always inside the rollout, as they were written."""
+        return _listed(self.rollout_users)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
