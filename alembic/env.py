@@ -1,0 +1,55 @@
+"""How Alembic reaches the database: one connection, one transaction for the whole upgrade, one upgrade at a time."""
+
+import asyncio
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+
+from convo_service.db.engine import create_engine
+from convo_service.db.models import Base
+from convo_service.settings import Settings
+
+ADVISORY_LOCK = 0x636F6E766F  # "convo": two upgrades of one PostgreSQL database wait for each other
+
+
+def include_name(name: str | None, type_: str, _parents: Any) -> bool:
+    """Leave the existing bot's own tables out of comparisons: they are set aside, not modelled."""
+    return not (type_ == "table" and name is not None and name.startswith("legacy_"))
+
+
+def run(connection: sa.Connection) -> None:
+    """Upgrade or downgrade on an open connection."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    if not is_sqlite:
+        connection.execute(sa.text("SET lock_timeout = '5s'"))
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=is_sqlite,
+        include_name=include_name,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Open the database that the settings name and run."""
+    engine = create_engine(context.get_x_argument(as_dictionary=True).get("url") or Settings().database_url)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    asyncio.run(main())

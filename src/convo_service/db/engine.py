@@ -1,0 +1,109 @@
+"""Engines and the two kinds of transaction: writers, and readers that the database itself keeps from writing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+
+SQLITE_BUSY_MS = 5000
+POOL_WAIT_SECONDS = 5
+POSTGRES_TIMEOUTS = {
+    "timezone": "UTC",
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "15s",
+}
+# WAL: readers never wait for the writer. NORMAL: a power cut may take the last moments, never the file; a killed
+# process takes nothing. secure_delete: what is erased is gone from the file, too.
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    f"busy_timeout={SQLITE_BUSY_MS}",
+    "secure_delete=ON",
+)
+
+
+class database_time(sa.sql.functions.GenericFunction[float]):  # noqa: N801 - it reads as a function
+    """The database's own clock, in seconds since 1970: leases compare by it, whatever the replicas' clocks say."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(database_time, "sqlite")
+def _sqlite_time(_element: object, _compiler: object, **_kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_time, "postgresql")
+def _postgres_time(_element: object, _compiler: object, **_kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """`async with database.write.begin() as tx:` is a transaction; `.read.begin()` one that cannot write."""
+
+    write: async_sessionmaker[AsyncSession]
+    read: async_sessionmaker[AsyncSession]
+    engines: tuple[AsyncEngine, ...]
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        for engine in self.engines:
+            await engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Make the engines for a URL that Settings has normalised; nothing is connected yet."""
+    writer = create_engine(url)
+    if url.startswith("sqlite"):
+        reader = create_engine(url, read_only=True)
+        engines: tuple[AsyncEngine, ...] = (writer, reader)
+    else:
+        reader = writer.execution_options(postgresql_readonly=True)
+        engines = (writer,)
+    return Database(_sessions(writer), _sessions(reader), engines)
+
+
+def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
+    """One engine. On SQLite the writers' pool holds one connection: the queue in front of it is the write lock."""
+    if url.startswith("sqlite"):
+        engine = create_async_engine(
+            url, pool_size=5 if read_only else 1, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS
+        )
+        _prepare_sqlite(engine, read_only=read_only)
+        return engine
+    return create_async_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=POOL_WAIT_SECONDS,
+        connect_args={"server_settings": POSTGRES_TIMEOUTS, "timeout": POOL_WAIT_SECONDS},
+    )
+
+
+def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+
+
+def _prepare_sqlite(engine: AsyncEngine, *, read_only: bool) -> None:
+    pragmas = (*SQLITE_PRAGMAS, "query_only=ON") if read_only else SQLITE_PRAGMAS
+    # A plain BEGIN fails with "database is locked" when a reader turns into a writer; IMMEDIATE waits its turn.
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)

@@ -1,0 +1,46 @@
+"""Where the migrations are, and whether a database is up to date; Alembic itself is only loaded to migrate."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0007"  # the revision that this code works with; a test compares it with the scripts
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def scripts() -> Path:
+    """The folder of the migrations: inside an installed wheel, or beside `src` in a checkout."""
+    installed = PACKAGE / "migrations"
+    return installed if installed.is_dir() else PACKAGE.parents[1] / "alembic"
+
+
+def config(url: str) -> "Config":
+    """What `alembic.command` wants; never call those inside a running event loop."""
+    from argparse import Namespace
+
+    from alembic.config import Config
+
+    made = Config(cmd_opts=Namespace(x=[f"url={url}"]))
+    made.set_main_option("script_location", str(scripts()))
+    made.set_main_option("path_separator", "os")
+    return made
+
+
+async def current_revision(tx: AsyncSession) -> str | None:
+    """The revision that the database is at; None when it was never migrated."""
+    try:
+        revision: str | None = await tx.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    except sa.exc.DBAPIError as error:
+        if _no_such_table(error):
+            return None
+        raise
+    return revision
+
+
+def _no_such_table(error: sa.exc.DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "42P01" or "no such table" in str(error.orig)
