@@ -1,0 +1,1 @@
+"""OpenAI: the client, and the emulator that stands in for it."""

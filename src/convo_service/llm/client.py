@@ -1,0 +1,124 @@
+"""The only module that talks to OpenAI; each failure comes out as UpstreamUnavailable."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from convo_service.errors import UpstreamUnavailable
+from convo_service.telemetry import failure, get_logger
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+    from starlette.types import ASGIApp
+
+CONNECT_SECONDS = 2.0
+MAX_RETRY_AFTER_SECONDS = 60
+_CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
+
+log = get_logger()
+
+
+class LLMClient:
+    """OpenAI's Conversations, without retries: the SDK sends no idempotency key, so a blind repeat makes orphans.
+
+    Every call takes a `deadline` in seconds of `time.monotonic()`; nothing waits beyond it.
+    """
+
+    def __init__(
+        self, *, api_key: str, base_url: str | None = None, http_client: "httpx2.AsyncClient | None" = None
+    ) -> None:
+        self._api_key = api_key
+        self._base_url = base_url
+        self._http_client = http_client
+        self._sdk: openai.AsyncOpenAI | None = None
+
+    @classmethod
+    def against(cls, app: "ASGIApp") -> "LLMClient":
+        """A client with an ASGI app at the other end of the wire, in this process: the emulator."""
+        import httpx2
+
+        transport = httpx2.ASGITransport(app=app)
+        return cls(
+            api_key="emulator",
+            base_url="http://emulator/v1",
+            http_client=httpx2.AsyncClient(transport=transport),
+        )
+
+    async def create_conversation(self, attempt_id: str, *, deadline: float) -> str:
+        """Create an empty conversation and return its id; nothing personal is in what could become an orphan."""
+        async with self._call("conversations.create", deadline) as sdk:
+            made = await sdk.conversations.create(metadata={"service": "convo_service", "attempt": attempt_id})
+            # The SDK validates nothing: a proxy's HTML comes as a str, an empty object as an id of None.
+            remote_id = getattr(made, "id", None)
+            if not isinstance(remote_id, str) or not _CONVERSATION_ID.fullmatch(remote_id):
+                raise _NoAnswer
+            return remote_id
+
+    async def add_items(self, conversation_id: str, items: Sequence[dict[str, Any]], *, deadline: float) -> None:
+        """Put items into a conversation, at most 20; the outcome of a failed call is unknown."""
+        async with self._call("items.create", deadline) as sdk:
+            made = await sdk.conversations.items.create(conversation_id, items=list(items))  # type: ignore[arg-type]
+            if not getattr(made, "data", None):
+                raise _NoAnswer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._sdk is not None:
+            await self._sdk.close()
+
+    @asynccontextmanager
+    async def _call(self, operation: str, deadline: float) -> AsyncIterator["openai.AsyncOpenAI"]:
+        """One deadline for the whole call (a drip of single bytes defeats read timeouts), one kind of error."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, deadline - started)):
+                yield self._client()
+        except Exception as error:
+            if not _is_upstream(error):
+                raise
+            status = getattr(error, "status_code", None)
+            log.warning(
+                "openai_failed",
+                operation=operation,
+                status=status,
+                code=getattr(error, "code", None),
+                seconds=round(time.monotonic() - started, 3),
+                **failure(error),
+            )
+            raise UpstreamUnavailable(retry_after=_retry_after(error)) from error
+
+    def _client(self) -> "openai.AsyncOpenAI":
+        """Build the SDK when it is first needed: it costs half a second to import, and wants a key at once."""
+        if self._sdk is None:
+            import httpx2
+            import openai
+
+            self._sdk = openai.AsyncOpenAI(
+                api_key=self._api_key,
+                base_url=self._base_url,
+                max_retries=0,
+                timeout=httpx2.Timeout(30.0, connect=CONNECT_SECONDS),
+                http_client=self._http_client,
+            )
+        return self._sdk
+
+
+class _NoAnswer(Exception):
+    """OpenAI answered with success and with nothing that can be used."""
+
+
+def _is_upstream(error: Exception) -> bool:
+    import openai
+
+    return isinstance(error, _NoAnswer | TimeoutError | openai.OpenAIError | ValueError)
+
+
+def _retry_after(error: Exception) -> int:
+    """Seconds that OpenAI asked for, within reason; else five."""
+    response = getattr(error, "response", None)
+    asked = response.headers.get("retry-after", "") if response is not None else ""
+    return min(int(asked), MAX_RETRY_AFTER_SECONDS) if asked.isdigit() else 5
