@@ -1,0 +1,170 @@
+"""A summary without a model: the sentences of a conversation that say most, retold without their function words."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import log
+from typing import Literal, NamedTuple
+
+from convo_service.domain.text import clean, cut, sentences, tokens
+from convo_service.domain.words import Word, look, telegraphic
+
+Direction = Literal["inbound", "outbound"]
+
+PRINT_COST = 4
+"""What one line costs beside its text, in tokens: the prefix `  - cliente: "`, the closing quote and the newline."""
+
+HALF_LIFE_DAYS = 30
+VALUE_FACTOR = 2.0
+NAME_FACTOR = 1.3
+CLIENT_FACTOR = 2.0
+COST_EXPONENT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One stored message as the rules see it."""
+
+    message_id: str
+    direction: Direction
+    text: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One piece of a stored message that is carried on; always tied to its message."""
+
+    text: str
+    message_id: str
+    direction: Direction
+    sent_at: datetime
+
+
+class _Candidate(NamedTuple):
+    entry: Entry
+    words: list[Word]
+    cost: int
+
+
+def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, now: datetime) -> list[Entry]:
+    """What to carry on from `messages` and from the digest before (`carried`), in time order, within `budget` tokens.
+
+    Greedy coverage: again and again the sentence that adds most weight not yet told, for its price. Each entry is paid
+    with its own tokens and PRINT_COST. When anything visible was said and the budget holds PRINT_COST and one token
+    more, something is told.
+    """
+    candidates = _candidates(messages, carried)
+    weights = _weights(candidates, now)
+    chosen = _cover(candidates, weights, budget)
+    if chosen or not candidates or budget <= PRINT_COST:
+        return [candidates[place].entry for place in sorted(chosen)]
+    return [_fitting(_best(candidates, weights), budget)]
+
+
+def _candidates(messages: Sequence[Said], carried: Sequence[Entry]) -> list[_Candidate]:
+    """Every different sentence once, in time order: the client's rather than the bot's, the newest of equals."""
+    entries = sorted([*_cleaned(carried), *_told(messages)], key=lambda entry: (entry.sent_at, entry.message_id))
+    places: dict[str, int] = {}
+    for place, entry in enumerate(entries):
+        same = entry.text.casefold()
+        if same not in places or entry.direction == "inbound" or entries[places[same]].direction == "outbound":
+            places[same] = place
+    return [_candidate(entries[place]) for place in sorted(places.values())]
+
+
+def _cleaned(carried: Sequence[Entry]) -> Iterator[Entry]:
+    for entry in carried:
+        if text := clean(entry.text):
+            yield Entry(text, entry.message_id, entry.direction, entry.sent_at)
+
+
+def _told(messages: Sequence[Said]) -> Iterator[Entry]:
+    for said in messages:
+        for sentence in sentences(said.text):
+            yield Entry(telegraphic(sentence), said.message_id, said.direction, said.sent_at)
+
+
+def _candidate(entry: Entry) -> _Candidate:
+    return _Candidate(entry, [look(piece) for piece in entry.text.split(" ")], tokens(entry.text) + PRINT_COST)
+
+
+def _weights(candidates: Sequence[_Candidate], now: datetime) -> list[dict[str, float]]:
+    """What each word of each candidate is worth: rare, recent, a value, a name."""
+    # The first word of a sentence is a name only when it is written as one elsewhere.
+    names = {key for candidate in candidates for key in _named(candidate.words[1:])}
+    found = Counter(key for candidate in candidates for key in _distinct(candidate.words))
+    rarity = {key: log(1 + len(candidates) / count) for key, count in found.items()}
+    return [_weight(candidate, rarity, names, now) for candidate in candidates]
+
+
+def _weight(candidate: _Candidate, rarity: dict[str, float], names: set[str], now: datetime) -> dict[str, float]:
+    freshness = _freshness(candidate.entry.sent_at, now)
+    return {
+        key: rarity[key] * freshness * (VALUE_FACTOR if word.value else NAME_FACTOR if key in names else 1.0)
+        for word in candidate.words
+        for key in word.keys
+    }
+
+
+def _distinct(words: Iterable[Word]) -> set[str]:
+    return {key for word in words for key in word.keys}
+
+
+def _named(words: Iterable[Word]) -> Iterator[str]:
+    for word in words:
+        if word.capital:
+            yield from word.keys
+
+
+def _freshness(sent_at: datetime, now: datetime) -> float:
+    days = max((now - sent_at).total_seconds(), 0.0) / 86_400
+    return float(0.5 ** (days / HALF_LIFE_DAYS))
+
+
+def _cover(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]], budget: int) -> list[int]:
+    """The places of the candidates that cover most for their price, in the order they were taken.
+
+    The heap is lazy: a score only falls while others are told, so one that is still ahead after a look is the best.
+    """
+    chosen: list[int] = []
+    told: set[str] = set()
+    heap = [(-_score(candidates[place], weights[place], told), place) for place in range(len(candidates))]
+    heapq.heapify(heap)
+    while heap and budget > PRINT_COST:
+        _, place = heapq.heappop(heap)
+        if candidates[place].cost > budget:
+            continue
+        score = _score(candidates[place], weights[place], told)
+        if score <= 0:
+            continue
+        if heap and (-score, place) > heap[0]:
+            heapq.heappush(heap, (-score, place))
+            continue
+        chosen.append(place)
+        told.update(weights[place])
+        budget -= candidates[place].cost
+    return chosen
+
+
+def _score(candidate: _Candidate, weights: dict[str, float], told: set[str]) -> float:
+    new = sum(weight for key, weight in weights.items() if key not in told)
+    client = CLIENT_FACTOR if candidate.entry.direction == "inbound" else 1.0
+    return client * new / float(candidate.cost**COST_EXPONENT)
+
+
+def _best(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]]) -> Entry:
+    """What stands alone when no sentence fits or none says anything: the weightiest, else the client's last."""
+
+    def rank(place: int) -> tuple[float, bool, int]:
+        candidate = candidates[place]
+        return _score(candidate, weights[place], set()), candidate.entry.direction == "inbound", place
+
+    return candidates[max(range(len(candidates)), key=rank)].entry
+
+
+def _fitting(entry: Entry, budget: int) -> Entry:
+    text = cut(entry.text, (budget - PRINT_COST) * 4)
+    return Entry(text, entry.message_id, entry.direction, entry.sent_at)

@@ -1,0 +1,102 @@
+"""What may be stored, and what of a stored text may go on into a seed."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+
+def word_set(listed: str) -> frozenset[str]:
+    """The words of a list that is written as a text."""
+    return frozenset(listed.split())
+
+
+# Unicode's default-ignorable characters, controls, non-characters and lone surrogates: invisible to a reader,
+# visible to a model. Blanks among the controls are not here: they become a space first.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# Normalising is quadratic in the number of combining marks on one letter; UAX #15 calls 30 safe.
+_MARKS = 30
+_LONG_MARKS = re.compile(rf"(?:(?![ -~])[^\w\s]){{{_MARKS + 1},}}")
+
+SENTENCE_CHARS = 300
+_STOP = re.compile(r"(?<![.!?;])[.!?;]++[\"”»')\]]*+(?=\s)|。")
+_INITIALS = re.compile(r"[(\"'«“]*[^\W\d_](?:\.[^\W\d_])*")  # S.r.l, p.m, a single letter
+_NUMBERING = re.compile(r"[(\[]*\d{1,3}")  # the "1." that opens a line of a list
+_ABBREVIATIONS = word_set(
+    """
+    arch art avv ca cap cell cod cfr dott dr ecc eg es etc fatt fig geom gent gg inc ing int
+    jr ltd mq mr mrs ms nr nrs num ord pag pagg pp prof prot rag rif sec sig sigg sigra spett st str tel vol vs
+    """
+)
+
+
+def tokens(text: str) -> int:
+    """The price of a text in tokens, as every budget here counts it: a quarter of its characters, rounded up."""
+    return -(-len(text) // 4)
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases can hold the text: PostgreSQL refuses NUL, both refuse a lone surrogate."""
+    return _UNSTORABLE.search(text) is None
+
+
+def clean(text: str) -> str:
+    """The text on one line with nothing hidden in it: NFKC, no unseen character, single spaces."""
+    text = " ".join(text.split())
+    if text.isascii() and text.isprintable():
+        return text
+    seen = _LONG_MARKS.sub(_without_excess_marks, _UNSEEN.sub("", text))
+    return " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", seen)).split())
+
+
+def cut(text: str, limit_chars: int) -> str:
+    """At most `limit_chars` of the text, up to a space where there is one; never empty when the text is not."""
+    if len(text) <= limit_chars:
+        return text
+    space = text.rfind(" ", 1, max(limit_chars, 1) + 1)
+    return text[: space if space > 0 else max(limit_chars, 1)]
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The cleaned sentences of a text, none longer than `SENTENCE_CHARS` and none empty."""
+    for line in text.splitlines():
+        for sentence in _split(clean(line)):
+            yield from _pieces(sentence)
+
+
+def _without_excess_marks(run: re.Match[str]) -> str:
+    return "".join(char for place, char in enumerate(run.group()) if place < _MARKS or not unicodedata.combining(char))
+
+
+def _split(line: str) -> Iterator[str]:
+    start = 0
+    for stop in _STOP.finditer(line):
+        if stop.group() == "." and _is_inside(line, start, stop.start()):
+            continue
+        yield line[start : stop.end()].strip()
+        start = stop.end()
+    if start < len(line):
+        yield line[start:].strip()
+
+
+def _is_inside(line: str, start: int, dot: int) -> bool:
+    """Whether the full stop at `dot` belongs to an abbreviation or a numbering instead of ending a sentence."""
+    begin = max(start, line.rfind(" ", start, dot) + 1)
+    word = line[begin:dot]
+    if begin - start <= 1 and _NUMBERING.fullmatch(word):
+        return True
+    return word.strip("(\"'«“").lower() in _ABBREVIATIONS or _INITIALS.fullmatch(word) is not None
+
+
+def _pieces(sentence: str) -> Iterator[str]:
+    start = 0
+    while start < len(sentence):
+        piece = cut(sentence[start : start + SENTENCE_CHARS + 1], SENTENCE_CHARS)
+        yield piece
+        start += len(piece)
+        start += sentence.startswith(" ", start)

@@ -1,0 +1,185 @@
+"""T1 of the opening protocol: a message arrives, is stored, and finds its conversation or claims the next one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation, Message, Opening, User
+from convo_service.domain.commands import REPLIES
+from convo_service.domain.identities import normalise
+from convo_service.domain.rollout import Cohort, Rollout
+from convo_service.domain.window import Arrival, Decision, Latest, Owed, Reason, WindowPolicy
+from convo_service.errors import IdentityTaken
+from convo_service.services import messages, openings, users, windows
+from convo_service.services.messages import NewMessage
+from convo_service.services.openings import Attempt, Plan
+from convo_service.settings import Settings
+
+GENERAL = "general"
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a gateway asks for: the conversation of this identity, for this message."""
+
+    identity: str
+    aliases: Sequence[str] = ()
+    message: NewMessage | None = None
+    topic: str = GENERAL
+    template: str | None = None
+    seed_message: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The conversation to use at OpenAI, and what became of the message."""
+
+    conversation: Conversation
+    message: Message | None = None
+    created: bool = False
+    duplicate: bool = False
+    degraded: bool = False
+    language: str = "it"
+
+    @property
+    def is_command(self) -> bool:
+        """Whether the message was `/new`, and not a late one, which does nothing."""
+        return self.message is not None and self.message.is_command and not self.message.late
+
+    @property
+    def reply(self) -> str | None:
+        """What the gateway can send when the command stood alone."""
+        alone = self.is_command and self.input is None
+        return REPLIES[self.language] if alone else None
+
+    @property
+    def input(self) -> str | None:
+        """What of the message belongs to the model; None when nothing does."""
+        return (self.message.said or None) if self.message is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The opening is ours: `message` is the one that we carry, which need not be the one that it waits for."""
+
+    attempt: Attempt
+    message: Message | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether carrying the opening through answers our own message."""
+        return self.attempt.plan.message_id == (self.message.id if self.message is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is opening this user's conversation."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Places messages by the rules of this installation; every method works inside the caller's transaction."""
+
+    settings: Settings
+    rollout: Rollout
+    clock: Clock
+
+    async def arrive(self, tx: AsyncSession, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
+        """T1: find the user, store the message, decide."""
+        now = self.clock()
+        at = messages.event_time(call.message.sent_at if call.message else None, now)
+        user, taken = await users.arrive(tx, call.identity, call.aliases, at=at, rollout=self.rollout)
+        message = None
+        if call.message is not None:
+            message = await messages.known(tx, user.id, call.message)
+            if message is not None and message.answered_conversation_id is not None:
+                conversation = await windows.get(tx, user.id, message.answered_conversation_id)
+                return Answer(conversation, message, duplicate=True)
+            message = message or messages.store(
+                tx, user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
+            )
+        if taken:
+            return IdentityTaken()
+        return await self._place(tx, call, user, message, at)
+
+    async def _place(
+        self, tx: AsyncSession, call: Call, user: User, message: Message | None, at: datetime
+    ) -> Answer | Busy | Claimed:
+        """Go on with the active conversation, or claim the opening of the next."""
+        latest = await windows.latest(tx, user.id, call.topic)
+        opening = await openings.pending(tx, user.id, call.topic)
+        at = message.sent_at if message is not None else at
+        decision = self._decide(user, message, latest, opening, at)
+        if message is not None:
+            message.late = decision.late
+            await tx.flush()
+        if decision.reason is None and latest is not None:
+            if message is not None:
+                await self._join(tx, message, latest)
+            if latest.cohort != user.cohort:
+                latest.cohort = user.cohort
+            return Answer(latest, message)
+        plan = Plan(
+            topic=call.topic,
+            reason=decision.reason or Reason.FIRST_CONTACT,
+            identity=call.identity if call.identity == user.id else normalise(call.identity).value,
+            opened_at=at,
+            template=call.template,
+            message_id=message.id if message is not None else None,
+            seed_message=call.seed_message,
+        )
+        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
+        return Busy(user.id) if attempt is None else Claimed(attempt, message)
+
+    def _decide(
+        self, user: User, message: Message | None, latest: Conversation | None, opening: Opening | None, at: datetime
+    ) -> Decision:
+        policy = WindowPolicy(self.settings.max_conversation_messages, endless=user.cohort == Cohort.HOLDOUT)
+        arrival = Arrival(
+            at, has_message=message is not None, is_command=message.is_command if message is not None else False
+        )
+        owed = Owed(opening.opened_at, Reason(opening.reason)) if opening is not None else None
+        return policy.decide(arrival, _rules_see(latest), owed=owed, first=_first(user))
+
+    async def _join(self, tx: AsyncSession, message: Message, current: Conversation) -> None:
+        """A late message belongs to the conversation that covers its time, and is answered with the current one."""
+        message.answered_conversation_id = current.id
+        home = current
+        if message.late:
+            home = await windows.covering(tx, message.user_id, message.topic, message.sent_at)
+        messages.join(message, home, moves_window=not message.late)
+
+    async def claim_reset(self, tx: AsyncSession, user_id: str, topic: str, *, forget: bool) -> Busy | Claimed:
+        """Claim the opening that an operator asks for; raises UserNotFound."""
+        user = await users.lock(tx, user_id)
+        latest = await windows.latest(tx, user_id, topic)
+        plan = Plan(
+            topic=topic,
+            reason=Reason.OPERATOR if latest is not None else _first(user),
+            identity=latest.identity if latest is not None else user_id,
+            opened_at=self.clock(),
+            forget=forget,
+        )
+        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
+        return Busy(user_id) if attempt is None else Claimed(attempt, None)
+
+
+def _first(user: User) -> Reason:
+    return Reason.TOPIC_CHANGE if user.conversation_count else Reason.FIRST_CONTACT
+
+
+def _rules_see(latest: Conversation | None) -> Latest | None:
+    if latest is None:
+        return None
+    return Latest(
+        last_inbound_at=latest.last_inbound_at,
+        timeout=latest.timeout,
+        message_count=latest.message_count,
+        closed_reason=None if latest.is_active else Reason(latest.closed_reason or Reason.OPERATOR),
+    )

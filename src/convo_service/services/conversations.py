@@ -1,0 +1,167 @@
+"""ConversationService: which conversation a message belongs to, and the next one when the window is over."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from convo_service.db.engine import Database
+from convo_service.db.models import Conversation, Message
+from convo_service.domain.identities import normalise
+from convo_service.domain.rollout import Rollout
+from convo_service.domain.seed import Seed
+from convo_service.domain.window import Reason
+from convo_service.errors import IdentityTaken, OpeningInProgress, TemplateNotFound, TopicsAreOff, UpstreamUnavailable
+from convo_service.llm.client import LLMClient
+from convo_service.services import messages, openings, users, windows
+from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock
+from convo_service.services.messages import NewMessage
+from convo_service.services.opener import REMOTE_SECONDS, Opener
+from convo_service.services.openings import FenceLost
+from convo_service.services.seeds import SeedMaker
+from convo_service.settings import Settings
+
+WAIT_SECONDS = 5.0  # for an opening that somebody else works on
+TOTAL_SECONDS = 9.5  # of one call, waiting and OpenAI together
+POLL_SECONDS = 0.05
+
+
+class _Patience:
+    """The time that one call may take, on `time.monotonic()`."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def wait_until(self) -> float:
+        return self._started + WAIT_SECONDS
+
+    @property
+    def remote_deadline(self) -> float:
+        return min(time.monotonic() + REMOTE_SECONDS, self._started + TOTAL_SECONDS)
+
+
+class ConversationService:
+    """Gets or creates, resets and closes conversations."""
+
+    def __init__(self, database: Database, llm: LLMClient, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._seeds = SeedMaker(settings)
+        self._opener = Opener(database, llm, self._seeds)
+        always = frozenset(normalise(raw).value for raw in settings.rollout_identities)
+        self._arrivals = Arrivals(settings, Rollout(settings.rollout_percent, always), clock)
+
+    async def get_or_create(self, call: Call) -> Answer:
+        """Store the message, decide the window, and return the conversation to use at OpenAI.
+
+        Raises UpstreamUnavailable when there is no usable conversation (the message is kept), OpeningInProgress when
+        another request has been opening it for too long, and the errors of bad input.
+        """
+        self._check(call)
+        patience = _Patience()
+        created = False
+        while True:
+            async with self._database.write.begin() as tx:  # T1
+                step = await self._arrivals.arrive(tx, call)
+            match step:
+                case Answer():
+                    return replace(step, created=created, language=self._settings.summary_language)
+                case IdentityTaken():
+                    raise step
+                case Busy():
+                    await self._wait(step.user_id, call.topic, patience)
+                case Claimed():
+                    answer = await self._open(step, patience)
+                    if answer is not None:
+                        return replace(answer, language=self._settings.summary_language)
+                    created = True
+
+    async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
+        """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
+        self._check_topic(topic)
+        patience = _Patience()
+        while True:
+            async with self._database.write.begin() as tx:
+                step = await self._arrivals.claim_reset(tx, user_id, topic, forget=forget)
+            if isinstance(step, Busy):
+                await self._wait(user_id, topic, patience)
+                continue
+            answer = await self._open(step, patience)
+            if answer is not None:
+                return answer.conversation
+
+    async def append(self, conversation_id: str, batch: Sequence[NewMessage]) -> list[Message]:
+        """Append what was said elsewhere, in order; nothing of the batch is stored when any of it is refused."""
+        async with self._database.write.begin() as tx:
+            return await messages.append(
+                tx, conversation_id, batch, now=self._clock(), commands=self._settings.reset_words
+            )
+
+    async def preview_seed(self, user_id: str, *, topic: str = GENERAL) -> Seed:
+        """What the next conversation would start with, as of now."""
+        async with self._database.read.begin() as tx:
+            await users.get(tx, user_id)
+            material = await self._seeds.gather(tx, user_id, topic)
+        return await self._seeds.make(material, now=self._clock())
+
+    async def close(self, conversation_id: str) -> Conversation:
+        """Close by hand; the next message opens a new one. A closed conversation stays as it is."""
+        async with self._database.write.begin() as tx:
+            found = await windows.find(tx, conversation_id)
+            await users.lock(tx, found.user_id)
+            await windows.close(tx, found, Reason.OPERATOR, self._clock())
+            return await windows.get(tx, found.user_id, found.id)
+
+    def _check(self, call: Call) -> None:
+        self._check_topic(call.topic)
+        if call.template is not None:
+            raise TemplateNotFound
+
+    def _check_topic(self, topic: str) -> None:
+        if topic != GENERAL and self._settings.topics == "off":
+            raise TopicsAreOff
+
+    async def _open(self, claimed: Claimed, patience: _Patience) -> Answer | None:
+        """Carry a claimed opening through; None when our own message has to be placed once more."""
+        attempt = claimed.attempt
+        try:
+            conversation_id = await self._opener.open(attempt, now=self._clock(), deadline=patience.remote_deadline)
+        except FenceLost:
+            return None
+        except UpstreamUnavailable as error:
+            return await self._degraded(claimed, error)
+        if not claimed.is_own:
+            return None
+        async with self._database.read.begin() as tx:
+            conversation = await windows.get(tx, attempt.user_id, conversation_id)
+            message = None
+            if claimed.message is not None:
+                message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
+        return Answer(conversation, message, created=True)
+
+    async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable) -> Answer:
+        """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error."""
+        attempt = claimed.attempt
+        async with self._database.write.begin() as tx:
+            stale = None
+            if attempt.plan.reason.leaves_a_usable_conversation:
+                stale = await windows.active(tx, attempt.user_id, attempt.plan.topic)
+            await openings.release(tx, attempt, answered=stale is not None and claimed.is_own)
+            message = None
+            if stale is not None and claimed.message is not None:
+                message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
+                message.answered_conversation_id = stale.id
+                messages.join(message, stale, moves_window=False)
+        if stale is None:
+            raise error
+        return Answer(stale, message, degraded=True)
+
+    async def _wait(self, user_id: str, topic: str, patience: _Patience) -> None:
+        while time.monotonic() < patience.wait_until:
+            await asyncio.sleep(POLL_SECONDS)
+            async with self._database.read.begin() as tx:
+                if not await openings.is_busy(tx, user_id, topic):
+                    return
+        raise OpeningInProgress(retry_after=1)

@@ -1,0 +1,127 @@
+"""Messages: stored first, linked to their conversation later, never changed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation, Message, User
+from convo_service.domain.commands import command_length
+from convo_service.domain.digest import Said
+from convo_service.domain.ids import new_id
+from convo_service.domain.window import is_in_future
+from convo_service.errors import MessageIdReused, SentAtInFuture
+from convo_service.services import users, windows
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message as it comes in; `sent_at` None means now."""
+
+    direction: Literal["inbound", "outbound"]
+    text: str
+    external_id: str | None = None
+    sent_at: datetime | None = None
+    usage: dict[str, Any] | None = None
+
+
+def event_time(sent_at: datetime | None, now: datetime) -> datetime:
+    """When it was said; raises SentAtInFuture."""
+    if sent_at is not None and is_in_future(sent_at, now):
+        raise SentAtInFuture
+    return sent_at or now
+
+
+async def known(tx: AsyncSession, user_id: str, new: NewMessage) -> Message | None:
+    """The message that came with this id before; raises MessageIdReused when it said something else."""
+    if new.external_id is None:
+        return None
+    message = await tx.scalar(
+        sa.select(Message).where(Message.user_id == user_id, Message.external_id == new.external_id)
+    )
+    if message is not None and (message.text, message.direction) != (new.text, new.direction):
+        raise MessageIdReused
+    return message
+
+
+def store(
+    tx: AsyncSession, user: User, new: NewMessage, *, topic: str, now: datetime, commands: Collection[str]
+) -> Message:
+    """Store a message that belongs to no conversation yet."""
+    at = event_time(new.sent_at, now)
+    message = Message(
+        user_id=user.id,
+        id=new_id("msg"),
+        topic=topic,
+        direction=new.direction,
+        text=new.text,
+        command_length=command_length(new.text, commands) if new.direction == "inbound" else 0,
+        external_id=new.external_id,
+        sent_at=at,
+        received_at=now,
+        usage=new.usage,
+    )
+    tx.add(message)
+    user.message_count += bool(message.said)
+    user.first_seen_at = min(user.first_seen_at, at)
+    user.last_seen_at = max(user.last_seen_at, at)
+    return message
+
+
+def join(message: Message, conversation: Conversation, *, moves_window: bool) -> None:
+    """Link a message to its conversation and count it; `moves_window` for what a user says in a current one."""
+    message.conversation_id = conversation.id
+    conversation.message_count += bool(message.said)
+    conversation.last_message_at = max(conversation.last_message_at, message.sent_at)
+    if moves_window:
+        conversation.last_inbound_at = message.sent_at
+        conversation.inbound_received_at = message.received_at
+
+
+async def append(
+    tx: AsyncSession, conversation_id: str, batch: Sequence[NewMessage], *, now: datetime, commands: Collection[str]
+) -> list[Message]:
+    """Append what was said elsewhere, in order; an id that was seen before is returned as it stands.
+
+    A closed conversation takes them too: late, so nothing is lost.
+    """
+    conversation = await windows.find(tx, conversation_id)
+    user = await users.lock(tx, conversation.user_id)
+    await tx.refresh(conversation)  # as it is now that nobody else can change it
+    done: list[Message] = []
+    for new in batch:
+        message = await known(tx, user.id, new)
+        if message is None:
+            message = store(tx, user, new, topic=conversation.topic, now=now, commands=commands)
+            _settle(message, conversation)
+            await tx.flush()
+        done.append(message)
+    return done
+
+
+def _settle(message: Message, conversation: Conversation) -> None:
+    inbound = message.direction == "inbound"
+    message.late = not conversation.is_active or (inbound and message.sent_at < conversation.last_inbound_at)
+    message.answered_conversation_id = conversation.id
+    join(message, conversation, moves_window=inbound and not message.late)
+
+
+async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:
+    """The newest messages of a conversation, oldest first, without commands."""
+    rows = await tx.scalars(
+        sa.select(Message)
+        .where(
+            Message.user_id == user_id,
+            Message.conversation_id == conversation_id,
+            sa.func.length(Message.text) > Message.command_length,
+        )
+        .order_by(Message.sent_at.desc(), Message.id.desc())
+        .limit(most)
+    )
+    said = [
+        Said(row.id, "inbound" if row.direction == "inbound" else "outbound", row.said, row.sent_at) for row in rows
+    ]
+    return said[::-1]

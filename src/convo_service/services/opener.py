@@ -1,0 +1,112 @@
+"""S2 to T4 of the opening protocol: the seed, the calls to OpenAI, and what is written after each of them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.engine import Database
+from convo_service.db.models import Message
+from convo_service.domain.seed import carried_items, item, seed_items, without_controls
+from convo_service.domain.window import Reason
+from convo_service.errors import UpstreamUnavailable
+from convo_service.llm.client import LLMClient
+from convo_service.services import openings, seeds
+from convo_service.services.openings import Attempt, FenceLost
+from convo_service.services.seeds import SeedMaker
+from convo_service.telemetry import get_logger
+
+REMOTE_SECONDS = 8.0  # all calls of one opening together
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Carries a claimed opening through."""
+
+    database: Database
+    llm: LLMClient
+    seeds: SeedMaker
+
+    async def open(self, attempt: Attempt, *, now: datetime, deadline: float) -> str:
+        """Run S2 to T4 and return the id of the new conversation; `deadline` is on `time.monotonic()`.
+
+        Raises UpstreamUnavailable (the opening stays claimed: release it) and FenceLost.
+        """
+        attempt = await self._seeded(attempt, now)
+        assert attempt.seed is not None  # noqa: S101 - what _seeded is for
+        remote_id = await self.llm.create_conversation(attempt.id, deadline=deadline)
+        await self._remember(attempt, remote_id)
+        if items := _items(attempt.seed):
+            await self.llm.add_items(remote_id, items, deadline=deadline)
+        await self._finish(attempt, remote_id, now)
+        return remote_id
+
+    async def _seeded(self, attempt: Attempt, now: datetime) -> Attempt:
+        """S2: make the seed, and save it, so that whoever takes over uses the same."""
+        if attempt.seed is not None:
+            return attempt
+        plan = attempt.plan
+        async with self.database.read.begin() as tx:
+            material = await self.seeds.gather(tx, attempt.user_id, plan.topic, forget=plan.forget)
+            carried = await _carried(tx, attempt)
+            opener = await _opening_text(tx, attempt)
+        seed = seeds.to_json(await self.seeds.make(material, now=now))
+        seed |= {"carried": carried, "message": opener}
+        async with self.database.write.begin() as tx:
+            (await openings.fenced(tx, attempt)).seed = seed
+        return replace(attempt, seed=seed)
+
+    async def _remember(self, attempt: Attempt, remote_id: str) -> None:
+        """T3: from here on the id is ours; an id that we already know is no answer."""
+        async with self.database.write.begin() as tx:
+            strange = await openings.is_known(tx, remote_id)
+            if not strange:
+                opening = await openings.fenced_or_discard(tx, attempt, remote_id)
+                if opening is not None:
+                    opening.remote_id = remote_id
+                    opening.state = "seeding"
+        if strange:
+            log.warning("openai_gave_a_known_id", conversation=remote_id)
+            raise UpstreamUnavailable
+        if opening is None:
+            raise FenceLost
+
+    async def _finish(self, attempt: Attempt, remote_id: str, now: datetime) -> None:
+        """T4: close the old, insert the new, link the message, delete the opening."""
+        async with self.database.write.begin() as tx:
+            opening = await openings.fenced_or_discard(tx, attempt, remote_id)
+            if opening is not None:
+                await openings.finish(tx, opening, remote_id, now, self.seeds.settings.window.total_seconds())
+        if opening is None:
+            raise FenceLost
+        log.info(
+            "conversation_created",
+            conversation=remote_id,
+            user=attempt.user_id,
+            reason=attempt.plan.reason.value,
+            topic=attempt.plan.topic,
+            parent=attempt.parent_id,
+            seed_tokens=(attempt.seed or {}).get("tokens", 0),
+        )
+
+
+def _items(seed: dict[str, Any]) -> list[dict[str, Any]]:
+    said = [item("user", seed["message"])] if seed["message"] else []
+    return [*seed_items(seed["text"]), *seed["carried"], *said]
+
+
+async def _carried(tx: AsyncSession, attempt: Attempt) -> list[dict[str, Any]]:
+    if attempt.plan.reason is not Reason.MESSAGE_CAP or attempt.parent_id is None:
+        return []
+    return carried_items(await seeds.last_said(tx, attempt.user_id, attempt.parent_id))
+
+
+async def _opening_text(tx: AsyncSession, attempt: Attempt) -> str | None:
+    """The message itself, when the gateway wants it inside the new conversation."""
+    if not attempt.plan.seed_message or attempt.plan.message_id is None:
+        return None
+    message = await tx.get_one(Message, (attempt.user_id, attempt.plan.message_id))
+    return without_controls(message.said) or None

@@ -1,0 +1,226 @@
+"""The opening protocol: a conversation at OpenAI is made once, in steps that survive being cut anywhere.
+
+T1 claim (here) -> S2 seed -> S3 create, empty -> T3 remember its id -> S4 seed it, once -> T4 finish. No transaction
+is open during S2 to S4. Every write names the attempt, so that a process that lost its lease changes nothing. The old
+conversation stays active until T4.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.engine import database_time
+from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, Seed, User
+from convo_service.db.statements import insert_ignore
+from convo_service.domain.ids import new_id
+from convo_service.domain.window import Reason
+from convo_service.services import messages, users, windows
+
+LEASE_SECONDS = 12.0  # the remote calls and our transactions, plus a quarter
+GARBAGE_REST_SECONDS = 60.0  # nobody who still holds the id is at work any more
+
+
+class FenceLost(Exception):
+    """Another request has taken this opening over; nothing that we know of it counts any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be opened, and why."""
+
+    topic: str
+    reason: Reason
+    identity: str
+    opened_at: datetime  # event time
+    template: str | None = None
+    message_id: str | None = None
+    forget: bool = False
+    seed_message: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A claimed opening: until the lease is over it is ours alone."""
+
+    id: str
+    user_id: str
+    plan: Plan
+    parent_id: str | None
+    seed: dict[str, Any] | None  # made by an earlier attempt
+
+
+async def pending(tx: AsyncSession, user_id: str, topic: str) -> Opening | None:
+    """The opening of a (user, topic) that is under way or owed."""
+    return await tx.get(Opening, (user_id, topic))
+
+
+async def is_busy(tx: AsyncSession, user_id: str, topic: str) -> bool:
+    """Whether somebody is at work on the opening at this moment."""
+    found = sa.select(Opening.lease_until > database_time()).where(Opening.user_id == user_id, Opening.topic == topic)
+    return bool(await tx.scalar(found))
+
+
+async def claim(tx: AsyncSession, user: User, plan: Plan, parent_id: str | None) -> Attempt | None:
+    """T1: reserve the opening, or take over one whose lease is over; None while somebody else works on it.
+
+    An opening that waits for a message of its own keeps its plan when it is taken over: it was promised first.
+    """
+    opening = await pending(tx, user.id, plan.topic)
+    now = float(await tx.scalar(sa.select(database_time())) or 0)
+    if opening is None:
+        opening = Opening(
+            user_id=user.id,
+            topic=plan.topic,
+            attempt_id=new_id("att"),
+            lease_until=now + LEASE_SECONDS,
+            state="reserving",
+            reason=plan.reason,
+            identity=plan.identity,
+            opened_at=plan.opened_at,
+        )
+        tx.add(opening)
+        _adopt(opening, plan, parent_id)
+    elif opening.lease_until > now:
+        return None
+    else:
+        await _take_over(tx, opening, now)
+        if opening.message_id is None:
+            _adopt(opening, plan, parent_id)
+    await tx.flush()
+    return _attempt(opening)
+
+
+def _adopt(opening: Opening, plan: Plan, parent_id: str | None) -> None:
+    opening.reason = plan.reason
+    opening.identity = plan.identity
+    opening.opened_at = plan.opened_at
+    opening.template = plan.template
+    opening.message_id = plan.message_id
+    opening.forget = plan.forget
+    opening.seed_message = plan.seed_message
+    opening.seed = None  # an earlier one does not know what was said since
+    opening.parent_conversation_id = parent_id
+
+
+async def _take_over(tx: AsyncSession, opening: Opening, now: float) -> None:
+    """A remote conversation of unknown content is never used: it goes to the garbage, and a new one is made."""
+    if opening.remote_id is not None:
+        await discard(tx, opening.remote_id, "taken_over", now)
+    opening.attempt_id = new_id("att")
+    opening.lease_until = now + LEASE_SECONDS
+    opening.state = "reserving"
+    opening.remote_id = None
+
+
+def _attempt(opening: Opening) -> Attempt:
+    plan = Plan(
+        topic=opening.topic,
+        reason=Reason(opening.reason),
+        identity=opening.identity,
+        opened_at=opening.opened_at,
+        template=opening.template,
+        message_id=opening.message_id,
+        forget=opening.forget,
+        seed_message=opening.seed_message,
+    )
+    return Attempt(opening.attempt_id, opening.user_id, plan, opening.parent_conversation_id, opening.seed)
+
+
+async def discard(tx: AsyncSession, remote_id: str, why: str, now: float | None = None) -> None:
+    """Remember a conversation at OpenAI that nothing uses, so that it can be emptied and deleted there."""
+    if now is None:
+        now = float(await tx.scalar(sa.select(database_time())) or 0)
+    row = {"remote_id": remote_id, "why": why, "not_before": now + GARBAGE_REST_SECONDS, "tries": 0}
+    await insert_ignore(tx, RemoteGarbage, row)
+
+
+async def release(tx: AsyncSession, attempt: Attempt, *, answered: bool) -> None:
+    """After a failure that we saw: free the lease at once. The opening stays, because the rollover is still owed.
+
+    `answered`: its message was served with the old conversation, so it waits for no message of its own any more.
+    """
+    try:
+        opening = await fenced(tx, attempt)
+    except FenceLost:
+        return
+    if answered:
+        opening.message_id = None
+    if opening.remote_id is not None:
+        await discard(tx, opening.remote_id, "failed")
+    opening.remote_id = None
+    opening.state = "reserving"
+    opening.lease_until = 0
+
+
+async def fenced(tx: AsyncSession, attempt: Attempt) -> Opening:
+    """The opening while it is ours, with the user locked; raises FenceLost."""
+    await users.lock(tx, attempt.user_id)
+    opening = await pending(tx, attempt.user_id, attempt.plan.topic)
+    if opening is None or opening.attempt_id != attempt.id:
+        raise FenceLost
+    return opening
+
+
+async def is_known(tx: AsyncSession, remote_id: str) -> bool:
+    """Whether an id that OpenAI gives as new is one that we have."""
+    used = sa.select(Conversation.id).where(Conversation.id == remote_id).limit(1)
+    garbage = sa.select(RemoteGarbage.remote_id).where(RemoteGarbage.remote_id == remote_id)
+    return (await tx.scalar(used)) is not None or (await tx.scalar(garbage)) is not None
+
+
+async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) -> Opening | None:
+    """The opening while it is ours; else the remote conversation is garbage, in the same transaction."""
+    try:
+        return await fenced(tx, attempt)
+    except FenceLost:
+        await discard(tx, remote_id, "fence_lost")
+        return None
+
+
+async def finish(tx: AsyncSession, opening: Opening, remote_id: str, now: datetime, timeout_seconds: float) -> None:
+    """T4: close the old, insert the new, link the message, delete the opening."""
+    user = await users.lock(tx, opening.user_id)
+    old = await windows.active(tx, user.id, opening.topic)
+    if old is not None:
+        await windows.close(tx, old, Reason(opening.reason), now)
+    conversation = Conversation(
+        user_id=user.id,
+        id=remote_id,
+        topic=opening.topic,
+        template=opening.template,
+        cohort=user.cohort,
+        identity=opening.identity,
+        created_at=opening.opened_at,
+        last_message_at=opening.opened_at,
+        last_inbound_at=opening.opened_at,
+        inbound_received_at=now,
+        created_reason=opening.reason,
+        parent_conversation_id=opening.parent_conversation_id,
+        timeout_seconds=timeout_seconds,
+    )
+    tx.add(conversation)
+    user.conversation_count += 1
+    await tx.flush()
+    await _keep_seed(tx, opening, conversation)
+    if opening.message_id is not None:
+        message = await tx.get_one(Message, (user.id, opening.message_id))
+        message.answered_conversation_id = conversation.id
+        messages.join(message, conversation, moves_window=True)
+    await tx.delete(opening)
+
+
+async def _keep_seed(tx: AsyncSession, opening: Opening, conversation: Conversation) -> None:
+    seed = opening.seed
+    if seed is None or not seed["text"]:
+        return
+    columns = ("text", "generator", "tokens", "entries", "from_message_id", "to_message_id", "covered_count")
+    tx.add(
+        Seed(
+            user_id=conversation.user_id,
+            conversation_id=conversation.id,
+            **{column: seed[column] for column in columns},
+        )
+    )

@@ -1,0 +1,32 @@
+"""Profiles: verified facts about a client, as far as they are known."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Profile
+from convo_service.services import users
+
+FIELDS = ("name", "last_name", "ragione_sociale", "email")
+
+
+async def get(tx: AsyncSession, user_id: str) -> Profile:
+    """The profile of a user; an empty one when nothing is known yet. Raises UserNotFound."""
+    await users.get(tx, user_id)
+    return await tx.get(Profile, user_id) or Profile(user_id=user_id)
+
+
+async def save(tx: AsyncSession, user_id: str, given: Mapping[str, str | None], *, now: datetime) -> Profile:
+    """Replace the given fields and leave the others; None empties a field. Raises UserNotFound."""
+    await users.lock(tx, user_id)
+    profile = await tx.get(Profile, user_id)
+    if profile is None:
+        profile = Profile(user_id=user_id)
+        tx.add(profile)
+    for field, value in given.items():
+        setattr(profile, field, value)
+    searched = (profile.name, profile.last_name, profile.ragione_sociale)
+    profile.search_text = " ".join(part for part in searched if part).casefold()
+    profile.updated_at = now
+    return profile

@@ -1,0 +1,164 @@
+"""Users and the identities they are known by. Whoever writes rows of a user locks the user's row first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation, Profile, User, UserIdentity
+from convo_service.db.statements import insert_ignore
+from convo_service.domain.identities import USER_ID, Identity, normalise
+from convo_service.domain.ids import new_id
+from convo_service.domain.rollout import Rollout
+from convo_service.errors import IdentityTaken, UserNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    """A user with what belongs to her, as the API shows it."""
+
+    user: User
+    identities: Sequence[str]
+    display_name: str | None
+    active_conversations: Sequence[Conversation]
+
+
+async def lock(tx: AsyncSession, user_id: str) -> User:
+    """Return the user, locked until the transaction ends: the writes of one user happen one after the other."""
+    user = await tx.scalar(sa.select(User).where(User.id == user_id).with_for_update())
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def arrive(
+    tx: AsyncSession, identity: str, aliases: Iterable[str], *, at: datetime, rollout: Rollout
+) -> tuple[User, bool]:
+    """Find the user by identity (or else by an alias) or create one, and link what is new; the user is locked.
+
+    Returns the user, and whether one of the aliases belongs to somebody else.
+    """
+    if USER_ID.fullmatch(identity):
+        user = await lock(tx, identity)
+        named = []
+    else:
+        named = [normalise(identity)]
+    named += [normalise(alias) for alias in aliases]
+    owners = await _owners(tx, named)
+    if not USER_ID.fullmatch(identity):
+        known = next((owners[one.value] for one in named if one.value in owners), None)
+        user = await lock(tx, known) if known else await _create(tx, named[0], at, rollout)
+    taken = any(owners.get(one.value, user.id) != user.id for one in named)
+    for one in named:
+        if one.value not in owners:
+            taken |= not await _link(tx, user.id, one, at)
+    await _judge_cohort(tx, user, rollout)
+    return user, taken
+
+
+async def find(tx: AsyncSession, identity: str) -> User:
+    """Find a user by any identity or by the user's own id; raises UserNotFound."""
+    if USER_ID.fullmatch(identity):
+        return await get(tx, identity)
+    value = normalise(identity).value
+    user = await tx.scalar(sa.select(User).join(UserIdentity).where(UserIdentity.value == value))
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def get(tx: AsyncSession, user_id: str) -> User:
+    """Return a user by id; raises UserNotFound."""
+    user = await tx.get(User, user_id)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def link(tx: AsyncSession, user_id: str, raw: str, *, at: datetime) -> User:
+    """Give a user another identity; one that belongs to somebody else raises IdentityTaken."""
+    user = await lock(tx, user_id)
+    if not await _link(tx, user.id, normalise(raw), at):
+        raise IdentityTaken
+    return user
+
+
+async def views(tx: AsyncSession, users: Sequence[User]) -> list[UserView]:
+    """Complete users with identities, names and active conversations: three statements for a whole page."""
+    ids = [user.id for user in users]
+    identities = (
+        await tx.scalars(
+            sa.select(UserIdentity)
+            .where(UserIdentity.user_id.in_(ids))
+            .order_by(UserIdentity.created_at, UserIdentity.value)
+        )
+    ).all()
+    profiles = {row.user_id: row for row in await tx.scalars(sa.select(Profile).where(Profile.user_id.in_(ids)))}
+    active = (
+        await tx.scalars(
+            sa.select(Conversation)
+            .options(sa.orm.joinedload(Conversation.seed))
+            .where(Conversation.user_id.in_(ids), Conversation.is_active)
+            .order_by(Conversation.topic)
+        )
+    ).all()
+    return [
+        UserView(
+            user=user,
+            identities=[row.value for row in identities if row.user_id == user.id],
+            display_name=display_name(profiles.get(user.id)),
+            active_conversations=[row for row in active if row.user_id == user.id],
+        )
+        for user in users
+    ]
+
+
+def display_name(profile: Profile | None) -> str | None:
+    """The person's name, else the company's, else nothing."""
+    if profile is None:
+        return None
+    person = " ".join(part for part in (profile.name, profile.last_name) if part)
+    return person or profile.ragione_sociale
+
+
+async def _owners(tx: AsyncSession, identities: Sequence[Identity]) -> dict[str, str]:
+    rows = await tx.execute(
+        sa.select(UserIdentity.value, UserIdentity.user_id).where(
+            UserIdentity.value.in_([identity.value for identity in identities])
+        )
+    )
+    return {row.value: row.user_id for row in rows}
+
+
+async def _create(tx: AsyncSession, identity: Identity, at: datetime, rollout: Rollout) -> User:
+    """Create a user, unless another transaction made the same one in this moment: then that one is it."""
+    user_id = new_id("usr")
+    cohort = rollout.cohort(user_id, [identity.value])
+    user = User(id=user_id, cohort=cohort, first_seen_at=at, last_seen_at=at)
+    tx.add(user)
+    await tx.flush()
+    if await _link(tx, user.id, identity, at):
+        return user
+    await tx.delete(user)
+    await tx.flush()
+    return await lock(tx, (await _owners(tx, [identity]))[identity.value])
+
+
+async def _link(tx: AsyncSession, user_id: str, identity: Identity, at: datetime) -> bool:
+    """Link an identity to a user; False when it belongs to somebody else."""
+    row = {"value": identity.value, "user_id": user_id, "kind": identity.kind, "created_at": at}
+    if await insert_ignore(tx, UserIdentity, row):
+        return True
+    return (await _owners(tx, [identity])).get(identity.value) == user_id
+
+
+async def _judge_cohort(tx: AsyncSession, user: User, rollout: Rollout) -> None:
+    """A changed rollout counts from the user's next message on."""
+    identities: Sequence[str] = ()
+    if not rollout.is_complete and rollout.always:
+        identities = (await tx.scalars(sa.select(UserIdentity.value).where(UserIdentity.user_id == user.id))).all()
+    cohort = rollout.cohort(user.id, identities)
+    if user.cohort != cohort:
+        user.cohort = cohort

@@ -1,0 +1,84 @@
+"""Finding conversations: the active one, the last one, the one that covers a time."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation
+from convo_service.domain.window import Reason
+from convo_service.errors import ConversationNotFound
+
+WITH_SEED = sa.orm.joinedload(Conversation.seed)
+
+
+async def find(tx: AsyncSession, conversation_id: str) -> Conversation:
+    """Return a conversation by its id alone; raises ConversationNotFound."""
+    found = sa.select(Conversation).options(WITH_SEED).where(Conversation.id == conversation_id).limit(1)
+    conversation = await tx.scalar(found)
+    if conversation is None:
+        raise ConversationNotFound
+    return conversation
+
+
+async def get(tx: AsyncSession, user_id: str, conversation_id: str) -> Conversation:
+    """Return a conversation of a user that is known to exist."""
+    return await tx.get_one(Conversation, (user_id, conversation_id), options=[WITH_SEED], populate_existing=True)
+
+
+async def active(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
+    """The active conversation of a (user, topic); the database forbids a second."""
+    found: Conversation | None = await tx.scalar(_of(user_id, topic).where(Conversation.is_active))
+    return found
+
+
+async def latest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
+    """The active conversation of a (user, topic), else the one that was closed last."""
+    if (current := await active(tx, user_id, topic)) is not None:
+        return current
+    last: Conversation | None = await tx.scalar(
+        _of(user_id, topic)
+        .order_by(Conversation.closed_at.desc(), Conversation.created_at.desc(), Conversation.id.desc())
+        .limit(1)
+    )
+    return last
+
+
+async def newest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
+    """The conversation whose talk a new one of this topic goes on from; a new topic follows the user's last one."""
+    found = await latest(tx, user_id, topic)
+    if found is not None:
+        return found
+    last: Conversation | None = await tx.scalar(
+        sa.select(Conversation)
+        .options(WITH_SEED)
+        .where(Conversation.user_id == user_id)
+        .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+        .limit(1)
+    )
+    return last
+
+
+async def covering(tx: AsyncSession, user_id: str, topic: str, at: datetime) -> Conversation:
+    """The conversation that was the current one at a time, else the oldest; there has to be one."""
+    mine = _of(user_id, topic).limit(1)
+    before = mine.where(Conversation.created_at <= at).order_by(Conversation.created_at.desc(), Conversation.id.desc())
+    found = await tx.scalar(before)
+    if found is not None:
+        return found
+    return (await tx.scalars(mine.order_by(Conversation.created_at, Conversation.id))).one()
+
+
+async def close(tx: AsyncSession, conversation: Conversation, reason: Reason, now: datetime) -> None:
+    """Close a conversation unless it is closed; the user has to be locked. `now` is the wall clock."""
+    await tx.execute(
+        sa.update(Conversation)
+        .where(Conversation.user_id == conversation.user_id, Conversation.id == conversation.id, Conversation.is_active)
+        .values(is_active=False, closed_at=now, closed_reason=reason.value)
+    )
+
+
+def _of(user_id: str, topic: str) -> sa.Select[Conversation]:
+    return (
+        sa.select(Conversation).options(WITH_SEED).where(Conversation.user_id == user_id, Conversation.topic == topic)
+    )
