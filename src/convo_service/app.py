@@ -1,0 +1,87 @@
+"""create_app(settings): engine, LLM client, services, routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from convo_service import schemas
+from convo_service.db.engine import Database, open_database
+from convo_service.llm.client import LLMClient
+from convo_service.routes import conversations, health, problems, profiles, users
+from convo_service.routes.deps import Services, only_known_parameters
+from convo_service.routes.middleware import RequestEdge
+from convo_service.services.arrivals import Clock
+from convo_service.services.conversations import ConversationService
+from convo_service.services.keys import Keys
+from convo_service.settings import Settings
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, *, llm: LLMClient | None = None, clock: Clock = utc_now) -> FastAPI:
+    """Assemble the service. `llm` and `clock` are given by whoever plays another world: tests, demo, emulator."""
+    database = open_database(settings.database_url)
+    client = llm or _openai(settings)
+    app = FastAPI(
+        title="convo_service",
+        version=version("convo-service"),
+        description="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
+        lifespan=_lifespan(database, client),
+        dependencies=[Depends(only_known_parameters)],
+        docs_url=None,  # its page loads scripts from another host
+        redoc_url=None,
+    )
+    app.state.services = Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        keys=Keys(database, settings),
+        conversations=ConversationService(database, client, settings, clock),
+    )
+    app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
+    problems.install(app)
+    for room in (conversations, users, profiles, health):
+        app.include_router(room.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openai(settings: Settings) -> LLMClient:
+    key = settings.openai_api_key
+    return LLMClient(api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url)
+
+
+def _lifespan(database: Database, client: LLMClient) -> Any:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+        await database.close()
+
+    return lifespan
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with our problems in place of its own validation errors."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        shapes = document["components"]["schemas"]
+        shapes.pop("HTTPValidationError", None)
+        shapes.pop("ValidationError", None)
+        shapes["Problem"] = schemas.Problem.model_json_schema()
+        content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+                for status in ("4XX", "5XX"):
+                    operation["responses"][status] = {"description": "A problem (RFC 9457)", "content": content}
+        app.openapi_schema = document
+    return app.openapi_schema

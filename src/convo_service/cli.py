@@ -1,0 +1,260 @@
+"""The command `convo-service`; each command imports what it needs, so that `--help` stays quick."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from convo_service.db.engine import Database
+    from convo_service.services.keys import Keys, Scope
+    from convo_service.settings import Settings
+
+Result = TypeVar("Result")
+
+FAILED = 1
+USAGE_ERROR = 2
+DRAIN_SECONDS = 10
+DEMO_DATABASE = Path("var/demo.db")
+
+app = typer.Typer(
+    help="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    emulator: Annotated[bool, typer.Option("--emulator", help="Put an emulator where OpenAI would be.")] = False,
+) -> None:
+    """Serve the REST API."""
+    import uvicorn
+
+    from convo_service.telemetry import configure_logging
+
+    settings = _settings()
+    configure_logging(format_=settings.log_format, level=settings.log_level)
+    _require_migrated(settings)
+    service = _with_emulator(settings) if emulator else _with_openai(settings)
+    uvicorn.run(
+        service,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the version of this code."""
+    from alembic import command
+
+    from convo_service.db import migrations
+
+    settings = _settings()
+    _make_folder(settings)
+    with _database_errors(settings):
+        command.upgrade(migrations.config(settings.database_url), "head")
+    typer.echo(f"{_shown(settings)} is at revision {migrations.HEAD}")
+
+
+@app.command()
+def demo(
+    database: Annotated[Path, typer.Option(help="A SQLite file that does not exist yet.")] = DEMO_DATABASE,
+) -> None:
+    """Play several weeks of an Italian B2B history and print what the windows change."""
+    from convo_service import demo as story
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        story.run(f"sqlite+aiosqlite:///{database}", typer.echo)
+    except ValueError as error:
+        _stop(str(error))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import json
+
+    from convo_service.app import create_app
+    from convo_service.settings import Settings
+
+    typer.echo(json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2, ensure_ascii=False))
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="Who will use it.")],
+    scope: Annotated[str, typer.Option(help="gateway, dashboard or admin.")],
+) -> None:
+    """Make a key; it stands alone on the last line, and cannot be shown again."""
+    from convo_service.app import utc_now
+
+    wanted = _scope(scope)
+    row, key = _with_keys(lambda keys: keys.create(name, wanted, now=utc_now()))
+    typer.echo(f"{row.id}  {row.scope}  {row.name}", err=True)
+    typer.echo(key)
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """Show every key by its prefix."""
+    for row in _with_keys(lambda keys: keys.all()):
+        state = "active" if row.revoked_at is None else f"revoked {row.revoked_at:%Y-%m-%d %H:%M}"
+        typer.echo(f"{row.id}  {row.prefix}...  {row.scope:<9}  {row.created_at:%Y-%m-%d %H:%M}  {state}  {row.name}")
+
+
+@keys_app.command("revoke")
+def revoke_key(key: Annotated[str, typer.Argument(help="The id (key_...) or the prefix (csk_...).")]) -> None:
+    """Revoke a key; every replica refuses it within five seconds."""
+    from convo_service.app import utc_now
+
+    if not _with_keys(lambda keys: keys.revoke(key, now=utc_now())):
+        _stop("No key has this id or prefix; see `convo-service keys list`.", status=FAILED)
+    typer.echo("revoked")
+
+
+def _settings() -> "Settings":
+    """The settings, or one line for each that is wrong."""
+    from pydantic import ValidationError
+
+    from convo_service.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        _stop(
+            *(
+                f"{'_'.join(str(part) for part in one['loc']).upper() or 'settings'}: {one['msg']}"
+                for one in error.errors()
+            )
+        )
+
+
+def _with_openai(settings: "Settings") -> "FastAPI":
+    from convo_service.app import create_app
+
+    if settings.openai_api_key is None:
+        _stop("OPENAI_API_KEY is not set. Set it, or try the service without OpenAI: convo-service serve --emulator")
+    return create_app(settings)
+
+
+def _with_emulator(settings: "Settings") -> "FastAPI":
+    from convo_service.app import create_app
+    from convo_service.llm.client import LLMClient
+    from convo_service.llm.emulator import Emulator
+
+    typer.secho("EMULATOR: no model is behind this service; its replies say so. Not for real customers.", err=True)
+    return create_app(settings, llm=LLMClient.against(Emulator(_emulator_state(settings))))
+
+
+def _emulator_state(settings: "Settings") -> Path:
+    """The emulator's file lies beside the database, so that both know the same conversations after a restart."""
+    file = _sqlite_file(settings)
+    return file.with_name(file.name + ".emulator") if file else Path("convo.db.emulator")
+
+
+def _sqlite_file(settings: "Settings") -> Path | None:
+    import sqlalchemy as sa
+
+    return Path(sa.make_url(settings.database_url).database or "") if settings.is_sqlite else None
+
+
+def _shown(settings: "Settings") -> str:
+    """The database's address without its password."""
+    import sqlalchemy as sa
+
+    return sa.make_url(settings.database_url).render_as_string(hide_password=True)
+
+
+def _make_folder(settings: "Settings") -> None:
+    if file := _sqlite_file(settings):
+        file.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _require_migrated(settings: "Settings") -> None:
+    """Stop, unless the database is of this version; a file that is not there is not made by looking for it."""
+    from convo_service.db import migrations
+
+    async def revision(database: "Database") -> str | None:
+        async with database.read.begin() as tx:
+            return await migrations.current_revision(tx)
+
+    file = _sqlite_file(settings)
+    found = None
+    if file is None or file.exists():
+        found = _on_database(settings, revision)
+    if found != migrations.HEAD:
+        state = "has no tables yet" if found is None else f"is at revision {found}, this code at {migrations.HEAD}"
+        _stop(f"{_shown(settings)} {state}. Run: convo-service migrate")
+
+
+def _with_keys(work: "Callable[[Keys], Awaitable[Result]]") -> Result:
+    from convo_service.services.keys import Keys
+
+    settings = _settings()
+    _require_migrated(settings)
+    return _on_database(settings, lambda database: work(Keys(database, settings)))
+
+
+def _on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
+    from convo_service.db.engine import open_database
+
+    async def run() -> Result:
+        database = open_database(settings.database_url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    with _database_errors(settings):
+        return asyncio.run(run())
+
+
+@contextmanager
+def _database_errors(settings: "Settings") -> Iterator[None]:
+    """A database that does not answer is one line, not a traceback; never the driver's text, which repeats values."""
+    import sqlalchemy as sa
+
+    from convo_service.telemetry import failure
+
+    try:
+        yield
+    except (OSError, sa.exc.SQLAlchemyError) as error:
+        what = " ".join(f"{name}={value}" for name, value in failure(error).items())
+        _stop(f"The database {_shown(settings)} cannot be used: {what}", status=FAILED)
+
+
+def _scope(name: str) -> "Scope":
+    from convo_service.services.keys import Scope
+
+    try:
+        return Scope(name)
+    except ValueError:
+        _stop(f"--scope has to be one of: {', '.join(Scope)}")
+
+
+def _stop(*lines: str, status: int = USAGE_ERROR) -> NoReturn:
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,125 @@
+"""Between the wire and the services: requests become calls, rows become answers."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from convo_service import schemas
+from convo_service.db import models
+from convo_service.errors import InvalidRequest
+from convo_service.services.arrivals import Answer, Call
+from convo_service.services.history import ConversationFilter, Listing, Page
+from convo_service.services.messages import NewMessage
+from convo_service.services.users import UserView
+from convo_service.settings import Settings
+
+Row = TypeVar("Row")
+Out = TypeVar("Out", bound=schemas.Response)
+
+
+def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
+    """What the service is asked for."""
+    message = None
+    if body.message is not None:
+        text = _not_too_long(body.message.text, settings)
+        message = NewMessage("inbound", text, body.message.id, body.message.sent_at)
+    return Call(
+        identity=body.identity,
+        aliases=tuple(body.aliases),
+        message=message,
+        topic=body.topic,
+        template=body.template,
+        seed_message=body.seed_message,
+    )
+
+
+def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage:
+    """A message that was said elsewhere."""
+    usage = message.usage.model_dump(exclude_unset=True) if message.usage is not None else None
+    return NewMessage(message.direction, _not_too_long(message.text, settings), message.id, message.sent_at, usage)
+
+
+def _not_too_long(text: str, settings: Settings) -> str:
+    if len(text) > settings.max_message_chars:
+        raise InvalidRequest(f"A message has at most {settings.max_message_chars} characters")
+    return text
+
+
+def page_of(query: schemas.PageQuery) -> Page:
+    """The page that is asked for."""
+    return Page(query.limit, query.after, query.before, query.order)
+
+
+def filter_of(query: schemas.ConversationQuery) -> ConversationFilter:
+    """The filters without the page."""
+    return ConversationFilter(**query.model_dump(exclude=set(schemas.PageQuery.model_fields)))
+
+
+def listing(found: Listing[Row], convert: Callable[[Row], Out]) -> schemas.ListOf[Out]:
+    """One page, in the envelope that every list has."""
+    data = [convert(row) for row in found.rows]
+    ids: list[Any] = [getattr(one, "id", None) for one in data]
+    return schemas.ListOf(
+        data=data, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=found.has_more
+    )
+
+
+def got(answer: Answer) -> schemas.GotOrCreated:
+    """The conversation to use, and what became of the message."""
+    return schemas.GotOrCreated(
+        conversation=conversation_out(answer.conversation),
+        created=answer.created,
+        duplicate=answer.duplicate,
+        command="new_conversation" if answer.is_command else None,
+        reply=answer.reply,
+        input=answer.input,
+        message=message_out(answer.message) if answer.message is not None else None,
+        degraded="stale_conversation" if answer.degraded else None,
+    )
+
+
+def conversation_out(row: models.Conversation) -> schemas.Conversation:
+    """A conversation with its seed."""
+    return schemas.Conversation.model_validate({**_columns(row, schemas.Conversation), "seed": seed_out(row.seed)})
+
+
+def seed_out(row: models.Seed | None) -> schemas.Seed | None:
+    """What a conversation started with; None when it started empty."""
+    if row is None:
+        return None
+    covers = None
+    if row.covered_count:
+        covers = schemas.Covers(
+            from_message_id=row.from_message_id, to_message_id=row.to_message_id, count=row.covered_count
+        )
+    return schemas.Seed.model_validate({**_columns(row, schemas.Seed), "covers": covers})
+
+
+def _columns(row: models.Base, out: type[schemas.Response]) -> dict[str, Any]:
+    wanted = set(out.model_fields) - {"object", "seed", "covers"}
+    return {name: getattr(row, name) for name in wanted}
+
+
+def message_out(row: models.Message) -> schemas.Message:
+    """A message."""
+    return schemas.Message.model_validate(row)
+
+
+def profile_out(row: models.Profile) -> schemas.Profile:
+    """A profile."""
+    return schemas.Profile.model_validate(row)
+
+
+def user_out(view: UserView) -> schemas.User:
+    """A user with what belongs to her."""
+    user = view.user
+    return schemas.User(
+        id=user.id,
+        identities=list(view.identities),
+        display_name=view.display_name,
+        cohort="holdout" if user.cohort == "holdout" else "window",
+        active_conversations=[conversation_out(row) for row in view.active_conversations],
+        conversation_count=user.conversation_count,
+        message_count=user.message_count,
+        first_seen_at=user.first_seen_at,
+        last_seen_at=user.last_seen_at,
+    )

@@ -1,0 +1,107 @@
+"""What route handlers ask for: a transaction, a reading transaction, a service, a scope."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.engine import Database
+from convo_service.errors import InsufficientScope, InvalidApiKey, InvalidRequest
+from convo_service.services.arrivals import Clock
+from convo_service.services.conversations import ConversationService
+from convo_service.services.keys import Holder, Keys, Scope
+from convo_service.settings import Settings
+
+bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `convo-service keys create`")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the routes stand on, made once by `create_app`."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    keys: Keys
+    conversations: ConversationService
+
+
+def get_services(request: Request) -> Services:
+    """The services of this app."""
+    services: Services = request.app.state.services
+    return services
+
+
+Wired = Annotated[Services, Depends(get_services)]
+
+
+async def get_tx(services: Wired) -> AsyncIterator[AsyncSession]:
+    """A transaction that commits before the answer leaves (scope="function"), so that 200 means stored."""
+    async with services.database.write.begin() as tx:
+        yield tx
+
+
+async def get_read_tx(services: Wired) -> AsyncIterator[AsyncSession]:
+    """A transaction that the database itself keeps from writing."""
+    async with services.database.read.begin() as tx:
+        yield tx
+
+
+Tx = Annotated[AsyncSession, Depends(get_tx, scope="function")]
+ReadTx = Annotated[AsyncSession, Depends(get_read_tx, scope="function")]
+
+
+def get_now(services: Wired) -> datetime:
+    """The time of this request, by the clock that the app was given."""
+    return services.clock()
+
+
+Now = Annotated[datetime, Depends(get_now)]
+
+
+async def get_holder(
+    services: Wired, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Holder:
+    """Who asks."""
+    if credentials is None:
+        raise InvalidApiKey
+    return await services.keys.authenticate(credentials.credentials)
+
+
+def needs(*scopes: Scope) -> Any:
+    """A dependency that lets keys of these scopes pass; `admin` always may."""
+    allowed = frozenset((*scopes, Scope.ADMIN))
+
+    async def check(holder: Annotated[Holder, Depends(get_holder)]) -> None:
+        if holder.scope not in allowed:
+            raise InsufficientScope
+
+    check.allowed = allowed  # type: ignore[attr-defined]
+    return Security(check)
+
+
+ADMIN = needs()
+GATEWAY = needs(Scope.GATEWAY)
+DASHBOARD = needs(Scope.DASHBOARD)
+ANYBODY = needs(Scope.GATEWAY, Scope.DASHBOARD)
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the published contract does not name: it is always a misunderstanding."""
+    if not request.query_params:
+        return
+    known = _published(request)
+    unknown = sorted(name for name in request.query_params if name not in known)
+    if unknown:
+        expected = ", ".join(sorted(known)) or "none"
+        raise InvalidRequest(f"Unknown query parameter; this path knows: {expected}")
+
+
+def _published(request: Request) -> frozenset[str]:
+    path = getattr(request.scope.get("route"), "path", "")
+    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower(), {})
+    return frozenset(one["name"] for one in operation.get("parameters", ()) if one["in"] == "query")

@@ -1,0 +1,93 @@
+"""What happens to every request before any route: an id, a limit, and one line in the log."""
+
+import re
+import time
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from convo_service.domain.ids import new_id
+from convo_service.errors import PayloadTooLarge
+from convo_service.routes.problems import problem
+from convo_service.telemetry import get_logger, request_id
+
+HEADER = b"x-request-id"
+_ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+log = get_logger()
+
+
+class RequestEdge:
+    """Takes or makes X-Request-Id, stops bodies over the limit (Starlette's own answers plain text), and logs."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = _header(scope, HEADER)
+        current = given.decode() if given and _ACCEPTABLE.fullmatch(given) else new_id("req")
+        token = request_id.set(current)
+        try:
+            await self._handle(scope, receive, send, current)
+        finally:
+            request_id.reset(token)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER, current.encode())]
+            await send(message)
+
+        if _declared(scope) > self._max_body_bytes:
+            await problem(PayloadTooLarge(), Request(scope).url.path)(scope, receive, send_with_id)
+        else:
+            await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
+        log.info(
+            "request_done",
+            method=scope["method"],
+            route=_template(scope),
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+        )
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """Count a body that did not say how long it is."""
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > most:
+            raise HTTPException(413)
+        return message
+
+    return counted
+
+
+def _declared(scope: Scope) -> int:
+    length = _header(scope, b"content-length") or b"0"
+    return int(length) if length.isdigit() else 0
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _template(scope: Scope) -> str | None:
+    """The path as it is declared: a real one would put ids, and mistyped phone numbers, into the log."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", None)

@@ -1,0 +1,99 @@
+"""Errors on the wire: RFC 9457 problem details for everything, rendered in one place."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from convo_service import errors
+from convo_service.errors import ConvoError
+from convo_service.telemetry import failure, get_logger, request_id
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+MAX_LOCATION_CHARS = 64
+
+# What a framework says with a bare status, in our words.
+_BY_STATUS: Mapping[int, type[ConvoError]] = {
+    400: errors.InvalidJson,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.PayloadTooLarge,
+}
+# A connection that is refused, reset, or that waits too long in the pool: the same request may succeed later.
+_DATABASE_FAULTS = (
+    OSError,
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+    sa.exc.DBAPIError,
+)
+
+log = get_logger()
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of an app come out as a problem."""
+    app.add_exception_handler(ConvoError, _on_known)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for fault in _DATABASE_FAULTS:
+        app.add_exception_handler(fault, _on_database_fault)
+    app.add_exception_handler(Exception, _on_surprise)
+
+
+def problem(error: ConvoError, path: str, details: list[dict[str, Any]] | None = None) -> Response:
+    """Render an error. Escaped as ASCII: a field name in `errors` may hold what UTF-8 cannot."""
+    body = {
+        "type": f"urn:convo-service:problem:{error.code}",
+        "title": error.title,
+        "status": error.status_code,
+        "code": error.code,
+        "detail": error.detail,
+        "instance": path,
+        "request_id": request_id.get() or "",
+    }
+    if details is not None:
+        body["errors"] = details
+    return Response(json.dumps(body), error.status_code, dict(error.headers), MEDIA_TYPE)
+
+
+async def _on_known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ConvoError)  # noqa: S101 - what it is registered for
+    return problem(error, request.url.path)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(errors.InvalidJson(), request.url.path)
+    return problem(errors.InvalidRequest(), request.url.path, [_described(one) for one in found[:MAX_ERRORS]])
+
+
+def _described(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Where and what, never the input itself."""
+    where = [str(part)[:MAX_LOCATION_CHARS] for part in one["loc"]]
+    return {"loc": where, "code": one["type"], "message": one["msg"]}
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    answer = problem(_BY_STATUS.get(error.status_code, ConvoError)(), request.url.path)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_database_fault(request: Request, error: Exception) -> Response:
+    log.error("database_failed", **failure(error))
+    return problem(errors.DatabaseUnavailable(), request.url.path)
+
+
+async def _on_surprise(request: Request, error: Exception) -> Response:
+    log.error("request_crashed", exc_info=error)
+    return problem(ConvoError(), request.url.path)

@@ -1,0 +1,70 @@
+"""Users: find them, read their thread, link identities, reset."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from convo_service import schemas
+from convo_service.routes.convert import conversation_out, listing, message_out, page_of, user_out
+from convo_service.routes.deps import ADMIN, ANYBODY, DASHBOARD, GATEWAY, Now, ReadTx, Tx, Wired
+from convo_service.schemas import ListOf, ThreadQuery, UserQuery
+from convo_service.services import history, users
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.get("", dependencies=[DASHBOARD], summary="Users, by name or company")
+async def list_users(query: Annotated[UserQuery, Query()], tx: ReadTx) -> ListOf[schemas.User]:
+    """Who wrote last comes first; `q` looks into names and companies."""
+    return listing(await history.find_users(tx, page_of(query), query.q), user_out)
+
+
+@router.post("/lookup", dependencies=[GATEWAY], summary="Find a user by identity")
+async def look_up(body: schemas.Lookup, tx: ReadTx) -> schemas.User:
+    """By phone number, BSUID or any other identity; a phone number never stands in a URL."""
+    found = await users.find(tx, body.identity)
+    return user_out((await users.views(tx, [found]))[0])
+
+
+@router.get("/{user_id}", dependencies=[DASHBOARD], summary="One user")
+async def get_user(user_id: schemas.Cursor, tx: ReadTx) -> schemas.User:
+    """A user with identities, active conversations and counts."""
+    found = await users.get(tx, user_id)
+    return user_out((await users.views(tx, [found]))[0])
+
+
+@router.get("/{user_id}/messages", dependencies=[DASHBOARD], summary="A user's whole thread")
+async def list_messages(
+    user_id: schemas.Cursor, query: Annotated[ThreadQuery, Query()], tx: ReadTx
+) -> ListOf[schemas.Message]:
+    """Across all conversations, oldest first."""
+    return listing(await history.user_messages(tx, user_id, page_of(query)), message_out)
+
+
+@router.get("/{user_id}/seed", dependencies=[ANYBODY], summary="What the next conversation would start with")
+async def preview_seed(
+    user_id: schemas.Cursor, services: Wired, topic: schemas.TopicName = "general"
+) -> schemas.SeedPreview:
+    """The seed as it would be now, and where each part of it came from."""
+    seed = await services.conversations.preview_seed(user_id, topic=topic)
+    return schemas.SeedPreview(
+        text=seed.text,
+        generator=seed.generator,
+        tokens=seed.tokens,
+        entries=[schemas.SeedEntry.model_validate(part) for part in seed.parts],
+    )
+
+
+@router.post("/{user_id}/reset", dependencies=[GATEWAY], status_code=201, summary="Open a new conversation by hand")
+async def reset(user_id: schemas.Cursor, services: Wired, body: schemas.Reset | None = None) -> schemas.Conversation:
+    """The operator's `/new`."""
+    wanted = body or schemas.Reset()
+    made = await services.conversations.reset(user_id, topic=wanted.topic, forget=wanted.forget)
+    return conversation_out(made)
+
+
+@router.post("/{user_id}/identities", dependencies=[ADMIN], status_code=201, summary="Link an identity")
+async def link_identity(user_id: schemas.Cursor, body: schemas.LinkIdentity, tx: Tx, at: Now) -> schemas.User:
+    """An identity of somebody else is refused; one that the user has already is no error."""
+    user = await users.link(tx, user_id, body.identity, at=at)
+    return user_out((await users.views(tx, [user]))[0])
