@@ -65,14 +65,9 @@ def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, n
 
 
 def _candidates(messages: Sequence[Said], carried: Sequence[Entry]) -> list[_Candidate]:
-    """Every different sentence once, in time order: the client's rather than the bot's, the newest of equals."""
+    """Every sentence, in time order; of equal ones only one will be told, as the others add nothing to it."""
     entries = sorted([*_cleaned(carried), *_told(messages)], key=lambda entry: (entry.sent_at, entry.message_id))
-    places: dict[str, int] = {}
-    for place, entry in enumerate(entries):
-        same = entry.text.casefold()
-        if same not in places or entry.direction == "inbound" or entries[places[same]].direction == "outbound":
-            places[same] = place
-    return [_candidate(entries[place]) for place in sorted(places.values())]
+    return [_candidate(entry) for entry in entries]
 
 
 def _cleaned(carried: Sequence[Entry]) -> Iterator[Entry]:

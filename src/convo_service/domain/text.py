@@ -24,6 +24,7 @@ _MARKS = 30
 _LONG_MARKS = re.compile(rf"(?:(?![ -~])[^\w\s]){{{_MARKS + 1},}}")
 
 SENTENCE_CHARS = 300
+# Stops are matched from the first of a row only: from each of them it would be quadratic.
 _STOP = re.compile(r"(?<![.!?;])[.!?;]++[\"”»')\]]*+(?=\s)|。")
 _INITIALS = re.compile(r"[(\"'«“]*[^\W\d_](?:\.[^\W\d_])*")  # S.r.l, p.m, a single letter
 _NUMBERING = re.compile(r"[(\[]*\d{1,3}")  # the "1." that opens a line of a list
@@ -51,7 +52,7 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     seen = _LONG_MARKS.sub(_without_excess_marks, _UNSEEN.sub("", text))
-    return " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", seen)).split())
+    return " ".join(unicodedata.normalize("NFKC", seen).split())
 
 
 def cut(text: str, limit_chars: int) -> str:

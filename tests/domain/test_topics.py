@@ -1,0 +1,73 @@
+"""The line of recent topics: content words of the client, in a form that can be shown."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convo_service.domain.digest import Said
+from convo_service.domain.text import clean
+from convo_service.domain.topics import recent_topics
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def said(*texts: str, direction: Literal["inbound", "outbound"] = "inbound") -> list[Said]:
+    return [Said(f"{direction}-{n}", direction, text, START + timedelta(minutes=n)) for n, text in enumerate(texts)]
+
+
+def plain(text: str) -> str:
+    return clean(text).translate(str.maketrans("\u2018\u2019", "''")).casefold()
+
+
+@pytest.mark.parametrize(
+    ("texts", "topics"),
+    [
+        pytest.param(["Buongiorno, vorrei il preventivo"], ["preventivo"], id="courtesy is no topic"),
+        pytest.param(
+            ["Avete finestre?", "Quanto costa una finestra?"], ["finestre", "costa"], id="one stem, one topic"
+        ),
+        pytest.param(["I need an invoice", "two invoices please"], ["invoice"], id="English plurals as well"),
+        pytest.param(["Fattura. FATTURA! la fattura"], ["fattura"], id="capitals that are only a manner go"),
+        pytest.param(["la caldaia di Bari"], ["Bari", "caldaia"], id="a name keeps its capital and leads"),
+        pytest.param(["a room in Santa Rosa, please"], ["Santa Rosa", "room"], id="a name of two words is one"),
+        pytest.param(["chiedo a Luca Bianchi", "Bianchi verifica"], ["Luca Bianchi"], id="part of a name is not twice"),
+        pytest.param(["il codice è FIN-0042"], ["FIN-0042", "codice"], id="a code stays as written"),
+        pytest.param(["IL CANCELLO ROTTO"], ["cancello", "rotto"], id="shouting is lowered"),
+        pytest.param(["passo lunedì 5 marzo alle 15:30, 3x 20kg"], [], id="times and amounts are no topics"),
+        pytest.param(["scrivi a m.rossi@x.it o www.x2.it/a"], [], id="addresses are no topics"),
+        pytest.param(["Potete inviarmi qualcosa? Grazie mille!"], [], id="generic verbs are no topics"),
+        pytest.param(["Can you send me that again, please?"], [], id="nor English ones"),
+        pytest.param(["l'ordine", "dell'ordine"], ["ordine"], id="elided articles go"),
+        pytest.param([], [], id="nothing said"),
+    ],
+)
+def test_topics(texts: list[str], topics: list[str]) -> None:
+    """A topic is a content word, once per stem, written as the client wrote it."""
+    assert recent_topics(said(*texts)) == topics
+
+
+def test_the_client_counts_more() -> None:
+    """What the client says once outweighs what the bot says twice."""
+    bot = said("Ecco il catalogo", "Guardi il catalogo", direction="outbound")
+    assert recent_topics([*bot, *said("mi serve la garanzia")], most=1) == ["garanzia"]
+
+
+def test_the_clients_form_is_shown() -> None:
+    """The word stands as the client wrote it, though the bot wrote it otherwise first."""
+    bot = said("Ecco i preventivi", direction="outbound")
+    assert recent_topics([*bot, *said("il preventivo")], most=1) == ["preventivo"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=80), max_size=6), st.integers(0, 7))
+def test_any_messages(texts: list[str], most: int) -> None:
+    """There are never more topics than asked for, each was said, and the order of the rows changes nothing."""
+    messages = said(*texts)
+    topics = recent_topics(messages, most=most)
+    assert len(topics) <= most
+    everything = plain(" ".join(texts))
+    assert all(word in everything for topic in topics for word in plain(topic).split())
+    assert recent_topics(messages[::-1], most=most) == topics
