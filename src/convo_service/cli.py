@@ -258,3 +258,7 @@ def _stop(*lines: str, status: int = USAGE_ERROR) -> NoReturn:
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

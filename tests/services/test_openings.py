@@ -1,0 +1,181 @@
+"""The opening protocol under faults of OpenAI: nothing is lost, nothing is doubled, nothing is stuck."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from convo_service.db.engine import Database
+from convo_service.db.models import Conversation, Opening, RemoteGarbage
+from convo_service.llm.emulator import Emulator
+from tests.conftest import Clock
+from tests.gateway import Gateway, assert_problem
+
+FAULTS: list[Any] = [
+    pytest.param({"status": 503}, id="503"),
+    pytest.param({"status": 429, "headers": {"Retry-After": "100"}}, id="429 with Retry-After 100"),
+    pytest.param({"status": 401, "code": "invalid_api_key"}, id="a wrong key"),
+    pytest.param({"status": 200, "body": "<html>proxy</html>"}, id="HTML"),
+    pytest.param({"status": 200, "body": "{}"}, id="an empty object"),
+    pytest.param({"after": True}, id="the answer is lost"),
+]
+NO_ID = pytest.param({"status": 200, "body": '{"id":"42","object":"conversation"}'}, id="an id that is none")
+
+
+async def rows(database: Database, table: Any) -> list[Any]:
+    """All rows of a table."""
+    async with database.read.begin() as tx:
+        return list((await tx.scalars(sa.select(table))).all())
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, NO_ID])
+async def test_first_contact_without_openai(
+    gateway: Gateway, emulator: Emulator, database: Database, fault: dict[str, Any]
+) -> None:
+    """Without OpenAI a stranger gets 503 with Retry-After, the message is kept, and the repeat succeeds."""
+    emulator.fail_next("conversations.create", **fault)
+    answer = await gateway.post("ciao", id="wamid.A")
+    assert_problem(answer, 503, "upstream_unavailable")
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert await rows(database, Conversation) == []
+    again = await gateway.say("ciao", id="wamid.A")
+    assert (again["created"], again["duplicate"]) == (True, False)
+    assert again["conversation"]["created_reason"] == "first_contact"
+    assert again["conversation"]["message_count"] == 1
+    assert await rows(database, Opening) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("operation", ["conversations.create", "items.create"])
+async def test_degraded(
+    gateway: Gateway, emulator: Emulator, clock: Clock, fault: dict[str, Any], operation: str
+) -> None:
+    """When a timeout rollover fails, the old conversation answers, and the next message makes up for it."""
+    first = (await gateway.say("ciao"))["conversation"]
+    clock.advance(days=3)
+    emulator.fail_next(operation, **fault)
+    stale = await gateway.say("eccomi")
+    assert (stale["degraded"], stale["created"]) == ("stale_conversation", False)
+    assert stale["conversation"]["id"] == first["id"]
+    assert stale["conversation"]["expires_at"] == first["expires_at"]
+    clock.advance(minutes=1)
+    new = await gateway.say("e adesso?")
+    assert (new["degraded"], new["created"]) == (None, True)
+    assert (new["conversation"]["created_reason"], new["conversation"]["parent_conversation_id"]) == (
+        "idle_timeout",
+        first["id"],
+    )
+    assert new["conversation"]["message_count"] == 1
+    assert "eccomi" in new["conversation"]["seed"]["text"].lower()
+
+
+async def test_a_failed_reset_is_owed(gateway: Gateway, emulator: Emulator) -> None:
+    """`/new` that failed is 503; what comes next opens the conversation it asked for, and the repeat finds it."""
+    first = (await gateway.say("ciao"))["conversation"]
+    emulator.fail_next("conversations.create", status=500)
+    assert_problem(await gateway.post("/new", id="wamid.N"), 503, "upstream_unavailable")
+    following = (await gateway.say("vorrei altro"))["conversation"]
+    assert (following["created_reason"], following["parent_conversation_id"]) == ("user_reset", first["id"])
+    again = await gateway.say("/new", id="wamid.N")
+    assert (again["duplicate"], again["conversation"]["id"]) == (True, following["id"])
+
+
+async def test_seed_is_sent_once_and_never_again(
+    gateway: Gateway, emulator: Emulator, clock: Clock, database: Database
+) -> None:
+    """When the answer to the seed is lost, that conversation is garbage: a new one is made and seeded once."""
+    await gateway.say("Il codice è B472")
+    clock.advance(days=3)
+    emulator.fail_next("items.create", after=True)
+    assert (await gateway.say("eccomi"))["degraded"] == "stale_conversation"
+    new = (await gateway.say("e adesso?"))["conversation"]
+    assert [item["role"] for item in emulator.items(new["id"])] == ["developer", "user"]
+    garbage = [row.remote_id for row in await rows(database, RemoteGarbage)]
+    assert len(garbage) == 1
+    assert new["id"] not in garbage
+    assert [item["role"] for item in emulator.items(garbage[0])] == ["developer", "user"]
+
+
+async def _age(database: Database) -> None:
+    """Let every lease be over, as if the process that held it had died."""
+    async with database.write.begin() as tx:
+        await tx.execute(sa.update(Opening).values(lease_until=0))
+
+
+async def _until_called(emulator: Emulator, operation: str, times: int) -> None:
+    """Wait until OpenAI has been asked."""
+    async with asyncio.timeout(5):
+        while emulator.calls[operation] < times:  # noqa: ASYNC110 - the emulator counts, it does not call back
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("operation", ["conversations.create", "items.create"])
+async def test_takeover(gateway: Gateway, emulator: Emulator, clock: Clock, database: Database, operation: str) -> None:
+    """An opening whose holder vanished is taken over; the one who comes back late is fenced off."""
+    first = (await gateway.say("ciao"))["conversation"]
+    clock.advance(days=3)
+    emulator.fail_next(operation, delay=1.0)
+    slow = asyncio.create_task(gateway.say("uno"))
+    await _until_called(emulator, operation, 2 if operation == "conversations.create" else 1)
+    await _age(database)
+    fast = await gateway.say("due")
+    late = await slow
+    assert fast["conversation"]["id"] == late["conversation"]["id"] != first["id"]
+    active = [row for row in await rows(database, Conversation) if row.is_active]
+    assert [row.id for row in active] == [fast["conversation"]["id"]]
+    assert len(await rows(database, RemoteGarbage)) == 1
+    assert await rows(database, Opening) == []
+    thread = await gateway.listed(f"/conversations/{active[0].id}/messages")
+    assert sorted(message["text"] for message in thread) == ["due", "uno"]
+
+
+async def test_waiting_has_an_end(gateway: Gateway, emulator: Emulator) -> None:
+    """Who waits for somebody else's opening for five seconds gets 409 with Retry-After; the message is kept."""
+    emulator.fail_next("conversations.create", delay=6.5)
+    slow = asyncio.create_task(gateway.say("uno"))
+    await _until_called(emulator, "conversations.create", 1)
+    answer = await gateway.post("due", id="wamid.B")
+    assert_problem(answer, 409, "opening_in_progress")
+    assert answer.headers["retry-after"] == "1"
+    first = await slow
+    again = await gateway.say("due", id="wamid.B")
+    assert again["conversation"]["id"] == first["conversation"]["id"]
+
+
+async def test_hanging_openai(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:
+    """When OpenAI never answers, the old conversation does, within ten seconds."""
+    first = (await gateway.say("ciao"))["conversation"]
+    clock.advance(days=3)
+    emulator.fail_next("conversations.create", hang=True)
+    async with asyncio.timeout(10):
+        stale = await gateway.say("eccomi")
+    assert (stale["degraded"], stale["conversation"]["id"]) == ("stale_conversation", first["id"])
+
+
+async def test_the_database_forbids_a_second_active_conversation(gateway: Gateway, database: Database) -> None:
+    """At most one active conversation per (user, topic): the index says so, not only the code."""
+    first = (await gateway.say("ciao"))["conversation"]
+    with pytest.raises(sa.exc.IntegrityError):
+        async with database.write.begin() as tx:
+            await tx.execute(
+                sa.text(
+                    "INSERT INTO conversations SELECT user_id, 'conv_second', topic, template, cohort, identity, "
+                    "is_active, created_at, last_message_at, last_inbound_at, inbound_received_at, closed_at, "
+                    "created_reason, closed_reason, parent_conversation_id, timeout_seconds, message_count "
+                    "FROM conversations WHERE id = :id"
+                ),
+                {"id": first["id"]},
+            )
+
+
+async def test_a_known_id_is_no_answer(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:
+    """When OpenAI gives an id that we have already, it is not used a second time."""
+    first = (await gateway.say("ciao"))["conversation"]
+    body = json.dumps({"id": first["id"], "object": "conversation", "created_at": 1, "metadata": {}})
+    emulator.fail_next("conversations.create", status=200, body=body)
+    assert_problem(await gateway.post("ciao", identity="+393339999999"), 503, "upstream_unavailable")
+    clock.advance(minutes=1)
+    other = (await gateway.say("ciao", identity="+393339999999"))["conversation"]
+    assert other["id"] != first["id"]

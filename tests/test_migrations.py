@@ -1,0 +1,174 @@
+"""Migrations: up, down, up on both databases, no drift, and rows that are moved come out right."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from convo_service.db import migrations
+from convo_service.db.engine import create_engine
+from convo_service.db.models import Base
+from tests import postgres
+from tests.conftest import SOCKET, _execute
+
+ROOT = Path(__file__).resolve().parents[1]
+Result = TypeVar("Result")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"t{uuid4().hex}"
+    asyncio.run(_execute(f"CREATE DATABASE {name}"))
+    yield postgres.url(Path(os.environ[SOCKET]), name)
+    asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def on(url: str, work: Callable[[sa.Connection], Result]) -> Result:
+    """Do something with a connection."""
+
+    async def run() -> Result:
+        engine = create_engine(url)
+        async with engine.begin() as connection:
+            result = await connection.run_sync(work)
+        await engine.dispose()
+        return result
+
+    return asyncio.run(run())
+
+
+def tables(url: str) -> set[str]:
+    """The tables that exist."""
+    return on(url, lambda connection: set(sa.inspect(connection).get_table_names())) - {"alembic_version"}
+
+
+def drift(connection: sa.Connection) -> list[Any]:
+    """What the models say and the tables do not, and the other way round."""
+    options = {"include_name": lambda name, kind, _: not (kind == "table" and name.startswith("legacy_"))}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+
+
+def test_head() -> None:
+    """The code names the revision that the scripts end with."""
+    script = ScriptDirectory(str(migrations.scripts()))
+    assert script.get_heads() == [migrations.HEAD]
+
+
+def test_up_down_up(empty_url: str) -> None:
+    """Every revision can be taken back and taken again; at the end the tables are what the models say."""
+    config = migrations.config(empty_url)
+    revisions = [script.revision for script in ScriptDirectory(str(migrations.scripts())).walk_revisions()][::-1]
+    for revision in revisions:
+        before = tables(empty_url)
+        command.upgrade(config, revision)
+        command.downgrade(config, "-1")
+        assert tables(empty_url) == before
+        command.upgrade(config, revision)
+    assert on(empty_url, drift) == []
+    command.downgrade(config, "base")
+    assert tables(empty_url) == set()
+
+
+def test_the_first_revision_is_the_bot(empty_url: str) -> None:
+    """The first revision makes the tables as the existing bot has them."""
+    command.upgrade(migrations.config(empty_url), "0001")
+
+    def columns(connection: sa.Connection) -> dict[str, list[str]]:
+        found = sa.inspect(connection)
+        return {
+            table: [column["name"] for column in found.get_columns(table)]
+            for table in ("conversations", "messages", "profiles")
+        }
+
+    assert on(empty_url, columns) == {
+        "conversations": ["phone_number", "conversation_id", "created_at"],
+        "messages": ["id", "phone_number", "sender", "message", "timestamp"],
+        "profiles": ["phone_number", "name", "last_name", "ragione_sociale", "email", "found_all_info"],
+    }
+
+
+def test_backfill_of_last_message_at(empty_url: str) -> None:
+    """The second revision fills last_message_at from the newest message, else from the conversation's creation."""
+    config = migrations.config(empty_url)
+    command.upgrade(config, "0001")
+
+    def fill(connection: sa.Connection) -> None:
+        for statement in (
+            "INSERT INTO conversations VALUES ('+391', 'conv_1', '2026-01-01 10:00:00')",
+            "INSERT INTO conversations VALUES ('+392', 'conv_2', '2026-01-02 10:00:00')",
+            "INSERT INTO messages (phone_number, sender, message, timestamp) "
+            "VALUES ('+391', 'user', 'ciao', '2026-01-05 08:00:00')",
+            "INSERT INTO messages (phone_number, sender, message, timestamp) "
+            "VALUES ('+391', 'bot', 'Buongiorno', '2026-01-05 08:00:05')",
+        ):
+            connection.execute(sa.text(statement))
+
+    on(empty_url, fill)
+    command.upgrade(config, "0002")
+    query = sa.text(
+        "SELECT conversation_id, last_message_at, is_active, parent_conversation_id FROM conversations ORDER BY 1"
+    )
+    rows = on(empty_url, lambda connection: connection.execute(query).all())
+    assert [(row[0], str(row[1])[:19], bool(row[2]), row[3]) for row in rows] == [
+        ("conv_1", "2026-01-05 08:00:05", True, None),
+        ("conv_2", "2026-01-02 10:00:00", True, None),
+    ]
+    command.upgrade(config, "head")
+    kept = on(empty_url, lambda connection: connection.scalar(sa.text("SELECT count(*) FROM legacy_messages")))
+    assert kept == 2
+
+
+def test_plain_alembic(tmp_path: Path) -> None:
+    """`alembic upgrade head` from a checkout migrates the database that DATABASE_URL names."""
+    path = tmp_path / "plain.db"
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}"}
+    subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT, env=environment, check=True)
+    assert "openings" in tables(f"sqlite+aiosqlite:///{path}")
+
+
+def test_offline_sql() -> None:
+    """`alembic upgrade head --sql` prints the script for a database administrator, without any database."""
+    run = [sys.executable, "-m", "alembic", "upgrade", "head", "--sql"]
+    printed = subprocess.run(run, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+    assert "CREATE UNIQUE INDEX uq_conversations_active" in printed.stdout
+
+
+def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:
+    """An installed wheel finds its migrations: it migrates a database without a checkout."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)  # noqa: S603
+    site = tmp_path / "site"
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    code = "from convo_service.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(site), "DATABASE_URL": f"sqlite:///{tmp_path / 'wheel.db'}"}
+    run = [sys.executable, "-c", code, "migrate"]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert (
+        str(site)
+        in subprocess.run(
+            [sys.executable, "-c", "from convo_service.db.migrations import scripts; print(scripts())"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    assert "openings" in tables(f"sqlite+aiosqlite:///{tmp_path / 'wheel.db'}")

@@ -1,0 +1,79 @@
+"""Logs: fields, no message text, and one line for each new conversation."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+import structlog
+
+from convo_service.db.engine import Database
+from convo_service.telemetry import configure_logging, failure
+from tests.gateway import Gateway
+
+CANARY = "canarino-giallo-7731"
+PHONE = "+393337731773"
+
+
+@pytest.fixture(autouse=True)
+def _json_logs() -> Iterator[None]:
+    """Logs as a server writes them, and the way back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+async def test_conversation_created(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each new conversation logs its reason, and neither the text nor the phone number, at the lowest level."""
+    configure_logging(format_="json", level="debug")
+    answer = await gateway.say(CANARY, identity=PHONE)
+    await gateway.post(CANARY + "\x00", identity=PHONE)
+    await gateway.http.get(f"/users/{PHONE}/messages")
+    output = capsys.readouterr().err
+    lines = [json.loads(line) for line in output.splitlines()]
+    created = [line for line in lines if line["event"] == "conversation_created"]
+    assert [(line["reason"], line["conversation"]) for line in created] == [
+        ("first_contact", answer["conversation"]["id"])
+    ]
+    assert all(line["request_id"] for line in created)
+    assert [line["status"] for line in lines if line["event"] == "request_done"] == [201, 422, 404]
+    assert CANARY not in output
+    assert PHONE not in output
+
+
+async def test_a_broken_database(gateway: Gateway, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault of the database is a 503 with Retry-After; the log names its class and not the driver's words."""
+    configure_logging(format_="json")
+    await gateway.say("ciao")
+    async with database.write.begin() as tx:
+        await tx.execute(sa.text("ALTER TABLE messages RENAME TO mislaid"))
+    answer = await gateway.post(CANARY, identity=PHONE)
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert answer.headers["retry-after"] == "5"
+    output = capsys.readouterr().err
+    assert "database_failed" in output
+    assert CANARY not in output
+
+
+def test_exceptions_without_their_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """A traceback is logged as class and lines of code: its message may hold what a user wrote."""
+    configure_logging(format_="json")
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("it broke")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["error"], line["event"]) == ("ValueError", "it broke")
+    assert "test_telemetry.py" in line["frames"][-1]
+    assert CANARY not in str(line)
+
+
+def test_failure_names_the_cause() -> None:
+    """The class of the original error is named, its message is not."""
+    error = ValueError(CANARY)
+    error.__cause__ = OSError(CANARY)
+    assert failure(error) == {"error": "ValueError", "cause": "OSError"}
