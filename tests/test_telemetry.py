@@ -4,13 +4,15 @@ import json
 import logging
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import sqlalchemy as sa
 import structlog
+from fastapi import FastAPI
 
 from convo_service.db.engine import Database
 from convo_service.telemetry import configure_logging, failure
-from tests.gateway import Gateway
+from tests.gateway import Gateway, assert_problem
 
 CANARY = "canarino-giallo-7731"
 PHONE = "+393337731773"
@@ -57,6 +59,22 @@ async def test_a_broken_database(gateway: Gateway, database: Database, capsys: p
     output = capsys.readouterr().err
     assert "database_failed" in output
     assert CANARY not in output
+
+
+async def test_a_bug(app: FastAPI, http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unexpected error is a 500 with the request's id, without its cause; the log names class and place."""
+    configure_logging(format_="json")
+
+    async def broken() -> None:
+        raise RuntimeError(CANARY)
+
+    app.add_api_route("/broken", broken)
+    answer = await http.get("/broken", headers={"X-Request-Id": "r-1"})
+    problem = assert_problem(answer, 500, "internal_error")
+    assert (problem["request_id"], answer.headers["x-request-id"]) == ("r-1", "r-1")
+    output = capsys.readouterr().err
+    assert "RuntimeError" in output
+    assert CANARY not in output + answer.text
 
 
 def test_exceptions_without_their_message(capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,19 +160,7 @@ def _with_emulator(settings: "Settings") -> "FastAPI":
     from convo_service.llm.emulator import Emulator
 
     typer.secho("EMULATOR: no model is behind this service; its replies say so. Not for real customers.", err=True)
-    return create_app(settings, llm=LLMClient.against(Emulator(_emulator_state(settings))))
-
-
-def _emulator_state(settings: "Settings") -> Path:
-    """The emulator's file lies beside the database, so that both know the same conversations after a restart."""
-    file = _sqlite_file(settings)
-    return file.with_name(file.name + ".emulator") if file else Path("convo.db.emulator")
-
-
-def _sqlite_file(settings: "Settings") -> Path | None:
-    import sqlalchemy as sa
-
-    return Path(sa.make_url(settings.database_url).database or "") if settings.is_sqlite else None
+    return create_app(settings, llm=LLMClient.against(Emulator(settings.emulator_file)))
 
 
 def _shown(settings: "Settings") -> str:
@@ -183,7 +171,7 @@ def _shown(settings: "Settings") -> str:
 
 
 def _make_folder(settings: "Settings") -> None:
-    if file := _sqlite_file(settings):
+    if file := settings.sqlite_file:
         file.parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -195,7 +183,7 @@ def _require_migrated(settings: "Settings") -> None:
         async with database.read.begin() as tx:
             return await migrations.current_revision(tx)
 
-    file = _sqlite_file(settings)
+    file = settings.sqlite_file
     found = None
     if file is None or file.exists():
         found = _on_database(settings, revision)

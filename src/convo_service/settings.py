@@ -1,6 +1,7 @@
 """Every knob of the service, read from the process environment first, then from `.env`."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -88,6 +89,17 @@ class Settings(BaseSettings):
     def is_sqlite(self) -> bool:
         """Whether the database is one file on this machine."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; what belongs to an installation lies beside it."""
+        return Path(self.database_url.partition(":///")[2].partition("?")[0]) if self.is_sqlite else None
+
+    @property
+    def emulator_file(self) -> Path:
+        """Where the emulator keeps its state, so that it knows the database's conversations after a restart."""
+        file = self.sqlite_file or Path("convo.db")
+        return file.with_name(f"{file.name}.emulator")
 
     @property
     def reset_words(self) -> frozenset[str]:

@@ -90,7 +90,10 @@ def test_carried_on() -> None:
 def test_preamble_is_pinned() -> None:
     """The developer item is a constant: whoever changes it means to."""
     assert seed_items('Cliente: "x"')[0] == {"type": "message", "role": "developer", "content": PREAMBLE}
-    assert hashlib.sha256(PREAMBLE.encode()).hexdigest() == "8b766747f0b5fa82f557d9fec3717025483d01ed4e8007c45f83b82b69f82813"
+    assert (
+        hashlib.sha256(PREAMBLE.encode()).hexdigest()
+        == "73014af130cec0e508222574f9cbc997f12b7aac8c8c619277171923f5983dad"
+    )
 
 
 @given(

@@ -17,7 +17,9 @@ def latest(messages: int = 3, closed: Reason | None = None) -> Latest:
     return Latest(NOON, TIMEOUT, messages, closed)
 
 
-def decide(arrival: Arrival, current: Latest | None, policy: WindowPolicy = POLICY, owed: Owed | None = None) -> Decision:
+def decide(
+    arrival: Arrival, current: Latest | None, policy: WindowPolicy = POLICY, owed: Owed | None = None
+) -> Decision:
     """The decision, for a topic that is the user's first."""
     return policy.decide(arrival, current, owed=owed, first=Reason.FIRST_CONTACT)
 
@@ -43,7 +45,9 @@ def test_idle_and_cap(idle: timedelta, messages: int, reason: Reason | None) -> 
     ("arrival", "current", "decision"),
     [
         pytest.param(Arrival(NOON), None, Decision(Reason.FIRST_CONTACT), id="nobody was here"),
-        pytest.param(Arrival(NOON, is_command=True), None, Decision(Reason.FIRST_CONTACT), id="/new comes first of all"),
+        pytest.param(
+            Arrival(NOON, is_command=True), None, Decision(Reason.FIRST_CONTACT), id="/new comes first of all"
+        ),
         pytest.param(Arrival(NOON, is_command=True), latest(), Decision(Reason.USER_RESET), id="/new"),
         pytest.param(
             Arrival(NOON + TIMEOUT, is_command=True), latest(50), Decision(Reason.USER_RESET), id="command before all"

@@ -179,3 +179,20 @@ async def test_a_known_id_is_no_answer(gateway: Gateway, emulator: Emulator, clo
     clock.advance(minutes=1)
     other = (await gateway.say("ciao", identity="+393339999999"))["conversation"]
     assert other["id"] != first["id"]
+
+
+async def test_a_reset_that_came_too_late_after_all(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:
+    """A `/new` that failed, and whose repeat is late by then, is stored and counted once, in one conversation."""
+    first = (await gateway.say("ciao"))["conversation"]
+    pressed = clock.advance(minutes=1)
+    emulator.fail_next("conversations.create", status=500)
+    assert_problem(await gateway.post("/new davvero", id="wamid.N", at=pressed), 503, "upstream_unavailable")
+    later = clock.advance(minutes=1).isoformat()
+    body = {"messages": [{"direction": "inbound", "text": "altro", "sent_at": later}]}
+    assert (await gateway.http.post(f"/conversations/{first['id']}/messages", json=body)).status_code == 201
+    again = await gateway.say("/new davvero", id="wamid.N", at=pressed)
+    assert (again["command"], again["message"]["late"]) == (None, True)
+    following = (await gateway.say("e poi", at=clock.advance(minutes=1)))["conversation"]
+    assert [row["text"] for row in await gateway.listed(f"/conversations/{following['id']}/messages")] == ["e poi"]
+    assert following["message_count"] == 1
+    assert (await gateway.get(f"/conversations/{first['id']}"))["message_count"] == 3

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convo_service.domain.ids import new_id
-from convo_service.errors import PayloadTooLarge
+from convo_service.errors import ConvoError, PayloadTooLarge
 from convo_service.routes.problems import problem
 from convo_service.telemetry import get_logger, request_id
 
@@ -50,10 +50,18 @@ class RequestEdge:
                 message["headers"] = [*message.get("headers", ()), (HEADER, current.encode())]
             await send(message)
 
-        if _declared(scope) > self._max_body_bytes:
-            await problem(PayloadTooLarge(), Request(scope).url.path)(scope, receive, send_with_id)
-        else:
-            await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
+        path = Request(scope).url.path
+        try:
+            if _declared(scope) > self._max_body_bytes:
+                await problem(PayloadTooLarge(), path)(scope, receive, send_with_id)
+            else:
+                await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
+        except Exception as error:
+            # Answered here, inside, so that the answer has the request's id and the log no message of a driver.
+            log.error("request_crashed", exc_info=error)
+            if status:
+                raise
+            await problem(ConvoError(), path)(scope, receive, send_with_id)
         log.info(
             "request_done",
             method=scope["method"],

@@ -44,7 +44,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     for fault in _DATABASE_FAULTS:
         app.add_exception_handler(fault, _on_database_fault)
-    app.add_exception_handler(Exception, _on_surprise)
 
 
 def problem(error: ConvoError, path: str, details: list[dict[str, Any]] | None = None) -> Response:
@@ -92,8 +91,3 @@ async def _on_http(request: Request, error: Exception) -> Response:
 async def _on_database_fault(request: Request, error: Exception) -> Response:
     log.error("database_failed", **failure(error))
     return problem(errors.DatabaseUnavailable(), request.url.path)
-
-
-async def _on_surprise(request: Request, error: Exception) -> Response:
-    log.error("request_crashed", exc_info=error)
-    return problem(ConvoError(), request.url.path)

@@ -121,9 +121,8 @@ class Keys:
         """KEY_PEPPER, else one that is made once: beside a SQLite file, or in a PostgreSQL database."""
         if self._settings.key_pepper is not None:
             return self._settings.key_pepper.get_secret_value().encode()
-        if self._settings.is_sqlite:
-            path = Path(sa.make_url(self._settings.database_url).database or "convo.db")
-            return _pepper_beside(path)
+        if file := self._settings.sqlite_file:
+            return _pepper_beside(file)
         log.warning("key_pepper_unset", consequence="the pepper lies in the same database as the keys")
         async with self._database.write.begin() as tx:
             return (await _shared_pepper(tx)).encode()

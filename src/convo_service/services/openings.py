@@ -87,10 +87,18 @@ async def claim(tx: AsyncSession, user: User, plan: Plan, parent_id: str | None)
         return None
     else:
         await _take_over(tx, opening, now)
-        if opening.message_id is None:
+        if not await _waits_for_a_message(tx, opening):
             _adopt(opening, plan, parent_id)
     await tx.flush()
     return _attempt(opening)
+
+
+async def _waits_for_a_message(tx: AsyncSession, opening: Opening) -> bool:
+    """Whether the message that the opening was made for has had no answer yet."""
+    if opening.message_id is None:
+        return False
+    message = await tx.get_one(Message, (opening.user_id, opening.message_id))
+    return message.answered_conversation_id is None
 
 
 def _adopt(opening: Opening, plan: Plan, parent_id: str | None) -> None:
