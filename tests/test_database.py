@@ -1,0 +1,81 @@
+"""The database: readers cannot write, instants keep their zone, leases have a clock, indexes serve the hot path."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+
+from convo_service.db.engine import Database, database_time
+from convo_service.db.models import User
+from convo_service.domain.ids import new_id
+
+ROME = timezone(timedelta(hours=2))
+
+
+def person(seen: datetime) -> User:
+    """Somebody."""
+    return User(id=new_id("usr"), cohort="window", first_seen_at=seen, last_seen_at=seen)
+
+
+async def test_readers_cannot_write(database: Database) -> None:
+    """The database itself keeps a reading transaction from writing."""
+    with pytest.raises(sa.exc.DBAPIError):
+        async with database.read.begin() as tx:
+            tx.add(person(datetime.now(UTC)))
+    async with database.read.begin() as tx:
+        assert await tx.scalar(sa.select(sa.func.count()).select_from(User)) == 0
+
+
+async def test_instants(database: Database) -> None:
+    """An instant comes back as the same instant, in UTC, to the microsecond."""
+    seen = datetime(2026, 10, 25, 2, 30, 0, 123456, tzinfo=ROME)
+    async with database.write.begin() as tx:
+        tx.add(person(seen))
+    async with database.read.begin() as tx:
+        user = (await tx.scalars(sa.select(User))).one()
+    assert (user.first_seen_at, user.first_seen_at.utcoffset()) == (seen, timedelta(0))
+
+
+async def test_naive_times_are_refused(database: Database) -> None:
+    """A time without a zone cannot be stored: nobody could tell later what it meant."""
+    with pytest.raises(sa.exc.StatementError, match="without a zone"):
+        async with database.write.begin() as tx:
+            tx.add(person(datetime(2026, 3, 2)))  # noqa: DTZ001 - the point of it
+
+
+async def test_the_clock_of_leases(database: Database) -> None:
+    """The database's clock counts seconds since 1970."""
+    async with database.read.begin() as tx:
+        told = await tx.scalar(sa.select(database_time()))
+    assert told == pytest.approx(time.time(), abs=2)
+
+
+async def test_no_update_is_lost(database: Database) -> None:
+    """A hundred read-and-add transactions at once, each with the row locked, add up to a hundred."""
+    user = person(datetime.now(UTC))
+    async with database.write.begin() as tx:
+        tx.add(user)
+
+    async def add_one() -> None:
+        async with database.write.begin() as tx:
+            found = await tx.scalar(sa.select(User).where(User.id == user.id).with_for_update())
+            assert found is not None
+            found.message_count += 1
+
+    await asyncio.gather(*(add_one() for _ in range(100)))
+    async with database.read.begin() as tx:
+        assert await tx.scalar(sa.select(User.message_count)) == 100
+
+
+async def test_the_active_conversation_is_found_by_its_index(database: Database) -> None:
+    """The question that every message asks is answered by the partial unique index."""
+    question = "SELECT * FROM conversations WHERE user_id = 'u' AND topic = 'general' AND {}"
+    async with database.read.begin() as tx:
+        if (await tx.connection()).dialect.name == "sqlite":
+            plan = await tx.execute(sa.text("EXPLAIN QUERY PLAN " + question.format("is_active = 1")))
+        else:
+            await tx.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            plan = await tx.execute(sa.text("EXPLAIN " + question.format("is_active")))
+        assert "uq_conversations_active" in str(plan.all())
