@@ -88,6 +88,45 @@ def test_the_client_comes_first() -> None:
     assert told(messages, budget=PRINT_COST + 6) == ["cancello rosso"]
 
 
+def talk(*said: str) -> list[Said]:
+    """The two sides in turn; a line of the client begins with >."""
+    return [
+        Said(f"t{n}", "inbound" if text.startswith(">") else "outbound", text.strip("> "), START + timedelta(minutes=n))
+        for n, text in enumerate(said)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        pytest.param(
+            talk("> vale per tutto il mese?", "Sì, fino al 31 ottobre."), "Sì, fino al 31 ottobre", id="his question"
+        ),
+        pytest.param(talk("> cortile grigio portone?", "> cortile verde"), "cortile verde", id="beside what he tells"),
+        pytest.param(talk("> Appunto.", "Cancello grigio. Portone"), "Cancello grigio", id="a single word"),
+        pytest.param(talk("> Appunto.", "> verde"), "verde", id="a single word, when there is nothing else"),
+        pytest.param(
+            talk("Che colore?", "> verde", "> rosso"), "verde", id="but a single word that answers counts in full"
+        ),
+    ],
+)
+def test_what_says_little_alone_waits(said: list[Said], first: str) -> None:
+    """A short question without its answer and a single word come behind what can be understood alone."""
+    assert told(said, budget=PRINT_COST + 6) == [first]
+
+
+def test_a_number_is_told_with_its_question() -> None:
+    """Of the bot's sentences the question before a bare number comes first: it tells what the number is."""
+    said = talk("Mi dà la P.IVA?", "> 00112230001", "Sale oro uva")
+    assert told(said, budget=2 * PRINT_COST + 6) == ["dà P.IVA?", "00112230001"]
+
+
+@pytest.mark.parametrize("wish", ["Buon lavoro!", "Buon fine settimana!", "A lei, buone vacanze!", "Appunto."])
+def test_a_wish_is_not_told(wish: str) -> None:
+    """A formula of courtesy costs no line, however much room there is."""
+    assert told([*client("Il cancello è verde", wish), *bot(wish)]) == ["cancello verde"]
+
+
 def test_the_recent_comes_first() -> None:
     """When there is room for one, the newer sentence is told."""
     messages = [*client("Il colore è verde", days=-90, name="old"), *client("Il cancello è rosso")]

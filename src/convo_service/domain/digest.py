@@ -9,7 +9,7 @@ from math import log
 from typing import Literal, NamedTuple
 
 from convo_service.domain.text import clean, cut, sentences, tokens
-from convo_service.domain.words import Word, look, telegraphic
+from convo_service.domain.words import Word, read, telegraphic
 
 Direction = Literal["inbound", "outbound"]
 
@@ -20,6 +20,8 @@ HALF_LIFE_DAYS = 30
 VALUE_FACTOR = 2.0
 NAME_FACTOR = 1.3
 CLIENT_FACTOR = 2.0
+LONE_FACTOR = 0.5
+BARE_QUESTION_WORDS = 4
 COST_EXPONENT = 0.8
 
 
@@ -43,10 +45,43 @@ class Entry:
     sent_at: datetime
 
 
+class _Read(NamedTuple):
+    """A sentence whose words were looked at once."""
+
+    entry: Entry
+    words: list[Word]
+
+    @property
+    def says(self) -> int:
+        """How many words it says something with."""
+        return len(_distinct(self.words))
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a number, a code or an address stands in it."""
+        return any(word.value for word in self.words)
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it is numbers, codes or addresses, and nothing else."""
+        return all(word.value for word in self.words)
+
+    @property
+    def is_bare_question(self) -> bool:
+        """Whether it is a short question without a value or a name."""
+        is_bare = self.says <= BARE_QUESTION_WORDS and not any(word.capital for word in self.words[1:])
+        return self.entry.text.endswith("?") and is_bare and not self.has_value
+
+    def asks(self, other: "_Read") -> bool:
+        """Whether the other is what the other side says to this question."""
+        return self.entry.text.endswith("?") and self.entry.direction != other.entry.direction
+
+
 class _Candidate(NamedTuple):
     entry: Entry
     words: list[Word]
     cost: int
+    factor: float
 
 
 def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, now: datetime) -> list[Entry]:
@@ -67,7 +102,11 @@ def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, n
 def _candidates(messages: Sequence[Said], carried: Sequence[Entry]) -> list[_Candidate]:
     """Every sentence, in time order; of equal ones only one will be told, as the others add nothing to it."""
     entries = sorted([*_cleaned(carried), *_told(messages)], key=lambda entry: (entry.sent_at, entry.message_id))
-    return [_candidate(entry) for entry in entries]
+    row = [_Read(entry, read(entry.text)) for entry in entries]
+    return [
+        _Candidate(one.entry, one.words, tokens(one.entry.text) + PRINT_COST, _factor(one, before, after))
+        for before, one, after in zip([None, *row], row, [*row[1:], None], strict=False)
+    ]
 
 
 def _cleaned(carried: Sequence[Entry]) -> Iterator[Entry]:
@@ -82,8 +121,18 @@ def _told(messages: Sequence[Said]) -> Iterator[Entry]:
             yield Entry(telegraphic(sentence), said.message_id, said.direction, said.sent_at)
 
 
-def _candidate(entry: Entry) -> _Candidate:
-    return _Candidate(entry, [look(piece) for piece in entry.text.split(" ")], tokens(entry.text) + PRINT_COST)
+def _factor(one: _Read, before: _Read | None, after: _Read | None) -> float:
+    """How much a sentence counts where it stands: the client's twice, and so the question that names his bare number.
+
+    A short question of the client does not, because it says little without its answer; a single word counts half,
+    unless it is an answer.
+    """
+    is_client = one.entry.direction == "inbound"
+    if not one.has_value and one.says == 1 and not (before is not None and before.asks(one)):
+        return LONE_FACTOR * (CLIENT_FACTOR if is_client else 1.0)
+    if is_client:
+        return 1.0 if one.is_bare_question else CLIENT_FACTOR
+    return CLIENT_FACTOR if after is not None and one.asks(after) and after.is_value else 1.0
 
 
 def _weights(candidates: Sequence[_Candidate], now: datetime) -> list[dict[str, float]]:
@@ -146,8 +195,7 @@ def _cover(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]]
 
 def _score(candidate: _Candidate, weights: dict[str, float], told: set[str]) -> float:
     new = sum(weight for key, weight in weights.items() if key not in told)
-    client = CLIENT_FACTOR if candidate.entry.direction == "inbound" else 1.0
-    return client * new / float(candidate.cost**COST_EXPONENT)
+    return candidate.factor * new / float(candidate.cost**COST_EXPONENT)
 
 
 def _best(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]]) -> Entry:

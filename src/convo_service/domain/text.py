@@ -30,10 +30,12 @@ _INITIALS = re.compile(r"[(\"'«“]*[^\W\d_](?:\.[^\W\d_])*")  # S.r.l, p.m, a 
 _NUMBERING = re.compile(r"[(\[]*\d{1,3}")  # the "1." that opens a line of a list
 _ABBREVIATIONS = word_set(
     """
-    arch art avv ca cap cell cod cfr dott dr ecc eg es etc fatt fig geom gent gg inc ing int
-    jr ltd mq mr mrs ms nr nrs num ord pag pagg pp prof prot rag rif sec sig sigg sigra spett st str tel vol vs
+    arch art avv cap cell cod cfr dott dr ecc eg egr es etc fatt fig fraz geom gent inc ing int jr loc
+    ltd mr mrs ms nr nrs ns num ord pag pagg pp prof prot prov rag rif sec sig sigg sigra spett st str tel vol vs
     """
 )
+# These may end a sentence as well, and do when a capital follows: "30 kg. di riso", "ne prendo 30 kg. Grazie".
+_HALF_ABBREVIATIONS = word_set("all ca cad conf gg gr kg lt max min mq mt pz q.li q.tà qli ri.ba")
 
 
 def tokens(text: str) -> int:
@@ -91,7 +93,10 @@ def _is_inside(line: str, start: int, dot: int) -> bool:
     word = line[begin:dot]
     if begin - start <= 1 and _NUMBERING.fullmatch(word):
         return True
-    return word.strip("(\"'«“").lower() in _ABBREVIATIONS or _INITIALS.fullmatch(word) is not None
+    core = word.strip("(\"'«“").lower()
+    if core in _HALF_ABBREVIATIONS:
+        return not line[dot + 2 : dot + 3].isupper()
+    return core in _ABBREVIATIONS or _INITIALS.fullmatch(word) is not None
 
 
 def _pieces(sentence: str) -> Iterator[str]:

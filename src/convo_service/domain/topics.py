@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from convo_service.domain.digest import Said
 from convo_service.domain.text import sentences, word_set
-from convo_service.domain.words import EDGES, SILENT, Word, look, stem
+from convo_service.domain.words import CALENDAR, EDGES, SILENT, Word, read, stem
 
 CLIENT_FACTOR = 3.0
 BOT_FACTOR = 1.0
@@ -18,6 +18,7 @@ _LONGEST = 30  # what is longer is no word
 _LONGEST_NAME = 3
 _CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_])\w[\w/-]*")
 _AMOUNT = re.compile(r"[\d.,:/-]+[^\W\d_]{0,3}")  # 5kg, 8th, 10am, 3x, 12/B
+_ELIDED = re.compile(r"(?:l|un|d|dell|dall|all|nell|sull|quest|quell)'(?=\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 
 # Verbs that name no subject, compared by stem.
@@ -25,7 +26,7 @@ _VERBS = """
     avere andare arrivare aspettare attendere avuto capire cercare chiedere chiedo chiesto chiamare confermare
     controllare credere dare dato dico dici diciamo dirmi fammi farlo funzionare indicare indicarmi inviare inviarmi
     mandare mandarmi mettere parlare pensare permettere potere preferire prendere preso provare ricevere ricevuto
-    riuscire rispondere risposto risultare sapete scrivere scrivi scrive scritto sentire sperare trovare usare
+    riuscire restare rispondere risposto risultare sapete scrivere scrivi scrive scritto sentire sperare trovare usare
     vedere vedo visto verificare verifico volere volete facciamo fatemi ringraziare passare tenere tengo venire
     vengo viene dovrei dovrebbe
     ask call check come confirm feel find found give given guess hear hold keep leave look love make mean put say
@@ -33,28 +34,45 @@ _VERBS = """
     add wish base notify allow plan appreciate wonder happen seem bring hope enjoy
 """
 # Words that name no subject either, compared as they are written: their stems are also those of other words.
-_CALENDAR = word_set(
-    """
-    lunedì martedì mercoledì giovedì venerdì sabato domenica gennaio febbraio marzo aprile maggio giugno luglio agosto
-    settembre ottobre novembre dicembre
-    monday tuesday wednesday thursday friday saturday sunday january february march april june july august september
-    october november december
-    """
-)
 _SMALL_TALK = word_set(
     """
     oggi domani dopodomani ieri stasera stamattina mattina mattino pomeriggio sera notte giorno giorni settimana
     settimane mese mesi anno anni minuto minuti ora ore volta volte momento due tre quattro cinque sei sette otto nove
     dieci euro primo prima dopo fino entro verso circa grado numero cliente signor signora signore persona persone
-    ragazzi cose modo parte possibile grande piccolo nuovo nuova bello bella meglio giusto tardi troppo
+    ragazzi cose modo parte possibile meglio tardi troppo via posto
     today tomorrow tonight yesterday morning afternoon evening night day days week weeks weekend month months year
     years hour hours minute minutes moment time times anytime two three four five six seven eight nine ten first
     second both each next last yet done dollars dollar euros few list long maybe new old number right people person
-    possible available details anywhere around best better big small correct exactly information option options
+    possible available details anywhere around best better correct exactly information option options
     actually really place many name currently cool awesome all again away way back pm every same soon
     now mind interesting
     """
 )
+# What stands before a noun. Beside these an adjective may stand between; "la" and "lo" are also what a verb is done to.
+_DETERMINERS = word_set(
+    """
+    il i un uno una gli del dello della dei degli delle al allo alla ai agli alle dal dallo dalla dai dagli dalle
+    nel nello nella nei negli nelle sul sullo sulla sui sugli sulle col mio mia miei mie nostro nostra nostri nostre
+    vostro vostra vostri vostre suo sua suoi sue ogni questo questa quel quella
+    the a an my our your his her their this these those of with for
+    """
+)
+_PREPOSITIONS = word_set("di da in con per su senza tra fra")
+_LINKS = word_set(
+    """
+    solito solita soliti solite stesso stessa stessi stesse scorso scorsa scorsi scorse prossimo prossima prossimi
+    prossime nuovo nuova nuovi nuove vecchio vecchia vecchi vecchie altro altra altri altre ultimo ultima ultimi ultime
+    primo prima grande grandi piccolo piccola piccoli piccole bello bella buon buona
+    new old next last first same other another small big good
+    """
+)
+_NO_SUBJECTS = _SMALL_TALK | _LINKS | _DETERMINERS
+_CLITICS = word_set("la le lo")
+_A_NUMBER = "#"
+_FEMININE = word_set("foto mano auto moto radio")
+_AFTER_LO = re.compile(r"[xyz]|s[^aeiou]|gn|p[sn]")
+_INFINITIVE = re.compile(r"[aei]r(?:e|[mtcv]i|l[oaie]|ne)$")
+_VERB_ENDING = re.compile(r"(?:iamo|[aeiu]t[oaie]|[ae]ndo|r(?:ò|ai|à|emo|ete|anno)|t[ei]?(?:mi|ci|l[oaie]|ne))$")
 
 
 class _Subject(NamedTuple):
@@ -62,6 +80,7 @@ class _Subject(NamedTuple):
     form: str
     proper: bool
     goes_on: bool
+    noun: bool
 
 
 def recent_topics(messages: Sequence[Said], *, most: int = 5) -> list[str]:
@@ -71,14 +90,24 @@ def recent_topics(messages: Sequence[Said], *, most: int = 5) -> list[str]:
     """
     weights: defaultdict[str, float] = defaultdict(float)
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    nouns: set[str] = set()
     for said in sorted(messages, key=lambda said: (said.sent_at, said.message_id)):
         factor = CLIENT_FACTOR if said.direction == "inbound" else BOT_FACTOR
-        written = dict(_subjects(said.text))  # once a message: who repeats himself in one is not saying more
-        for key, form in written.items():
+        found = list(_subjects(said.text))
+        nouns.update(subject.key for subject in found if subject.noun)
+        nouns.update(subject.key for subject in found if subject.key in weights and not _is_verb(subject.form))
+        # Once a message: who repeats himself in one is not saying more.
+        for key, form in {subject.key: subject.form for subject in found}.items():
             weights[key] += factor * (1.0 if form.islower() else NAME_FACTOR)
             forms[key][form] += round(factor)
-    chosen = sorted(weights, key=lambda key: -weights[key])
+    chosen = sorted(_likely(weights, nouns), key=lambda key: -weights[key])
     return [forms[key].most_common(1)[0][0] for key in _without_parts(chosen)[: max(most, 0)]]
+
+
+def _likely(keys: Iterable[str], nouns: set[str]) -> list[str]:
+    """The words that are surely nouns; when there are none, all that may be."""
+    keys = list(keys)
+    return [key for key in keys if key in nouns] or keys
 
 
 def _without_parts(keys: Iterable[str]) -> list[str]:
@@ -93,7 +122,7 @@ def _without_parts(keys: Iterable[str]) -> list[str]:
     return kept
 
 
-def _subjects(text: str) -> Iterator[tuple[str, str]]:
+def _subjects(text: str) -> Iterator[_Subject]:
     """Each word or name that may be a topic: what it counts as, and how to write it."""
     for sentence in sentences(text):
         name: list[_Subject] = []
@@ -104,28 +133,68 @@ def _subjects(text: str) -> Iterator[tuple[str, str]]:
             if subject.proper:
                 name.append(subject)
             elif subject.key:
-                yield subject.key, subject.form
+                yield subject
         if name:
             yield _joined(name)
 
 
-def _joined(name: list[_Subject]) -> tuple[str, str]:
-    return " ".join(part.key for part in name), " ".join(part.form for part in name)
+def _joined(name: list[_Subject]) -> _Subject:
+    return name[0]._replace(key=" ".join(part.key for part in name), form=" ".join(part.form for part in name))
 
 
 def _words(sentence: str) -> Iterator[_Subject]:
     """The words of a sentence; a word that cannot be a topic has no key."""
     shouted = sentence.isupper() and " " in sentence
-    for place, word in enumerate(map(look, sentence.split(" "))):
-        form = word.printed.strip(EDGES + "#").removesuffix("'s")
-        proper = not shouted and (form[1:] != form[1:].lower() or (place > 0 and word.capital))
-        if not _is_subject(word, form, proper):
-            yield _Subject("", "", proper=False, goes_on=False)
-        elif word.value:
-            yield _Subject(word.keys[0], form, proper=False, goes_on=False)
-        else:
-            written = form if proper else form.lower()
-            yield _Subject(" ".join(word.keys), written, proper, goes_on=word.printed.endswith(form))
+    opener = ""  # what stands before the word, when that is what stands before nouns
+    for place, (piece, word) in enumerate(zip(sentence.split(" "), read(sentence), strict=True)):
+        written = word.printed.strip(EDGES + "#").removesuffix("'s")
+        form = _without_article(written)
+        begins = place == 0 and form == written
+        proper = not shouted and (form[1:] != form[1:].lower() or (form[:1].isupper() and not begins))
+        noun = proper or word.value or _ELIDED.match(piece.replace("\u2019", "'")) is not None
+        yield _subject(word, form, proper, noun=noun or _is_noun(word.core, opener))
+        opener = _opener(word, opener)
+
+
+def _without_article(form: str) -> str:
+    """`Industria` of dell'Industria and `IBAN` of L'IBAN, but L'Aquila and D'Angelo keep theirs."""
+    bare = _ELIDED.sub("", form, count=1)
+    return form if form[:1].isupper() and bare.istitle() else bare
+
+
+def _subject(word: Word, form: str, proper: bool, *, noun: bool) -> _Subject:
+    if not _is_subject(word, form, proper):
+        return _Subject("", "", proper=False, goes_on=False, noun=False)
+    if word.value:
+        return _Subject(word.keys[0], form, proper=False, goes_on=False, noun=True)
+    written = form if proper else form.lower()
+    return _Subject(" ".join(word.keys), written, proper, goes_on=word.printed.endswith(form), noun=noun)
+
+
+def _opener(word: Word, before: str) -> str:
+    """What a word makes of the next one; an adjective hands on what stood before it."""
+    if not word.printed[-1:].isalnum():
+        return ""
+    if word.value:
+        return _A_NUMBER
+    if word.core in _LINKS:
+        return before
+    return word.core if word.core in _DETERMINERS or word.core in _PREPOSITIONS or word.core in _CLITICS else ""
+
+
+def _is_noun(core: str, opener: str) -> bool:
+    """Whether what stands before a word tells that it is a noun."""
+    if opener in _PREPOSITIONS:
+        return _INFINITIVE.search(core) is None
+    if opener == "lo":
+        return _AFTER_LO.match(core) is not None
+    if opener in _CLITICS:
+        return not core.endswith("o") or core in _FEMININE
+    return opener in _DETERMINERS or (opener == _A_NUMBER and not core.endswith("o") and not _is_verb(core))
+
+
+def _is_verb(form: str) -> bool:
+    return form.islower() and (_VERB_ENDING.search(form) or _INFINITIVE.search(form)) is not None
 
 
 def _is_subject(word: Word, form: str, proper: bool) -> bool:
@@ -133,9 +202,9 @@ def _is_subject(word: Word, form: str, proper: bool) -> bool:
         return False
     if word.value:
         return _CODE.fullmatch(form) is not None and _AMOUNT.fullmatch(form) is None
-    if _WORD.fullmatch(form) is None or word.core in _CALENDAR:
+    if _WORD.fullmatch(form) is None or word.core in CALENDAR:
         return False
-    return proper or (word.core not in _SMALL_TALK and _verbs().isdisjoint(word.keys))
+    return proper or (word.core not in _NO_SUBJECTS and _verbs().isdisjoint(word.keys))
 
 
 @lru_cache(maxsize=1)

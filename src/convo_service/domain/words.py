@@ -35,17 +35,48 @@ _GRAMMAR_EN = """
 """
 _COURTESY = word_set(
     """
-    ciao salve buongiorno buonasera buonanotte buon buona giornata serata saluti cordiali grazie ringrazio prego
-    scusa scusi scusate scusami gentile gentilmente cortesia favore piacere ok okay d'accordo perfetto benissimo
+    ciao salve buongiorno buonasera buonanotte buon buona buone buoni giornata serata saluti cordiali grazie ringrazio
+    prego scusa scusi scusate scusami gentile gentilmente cortesia favore piacere ok okay d'accordo perfetto benissimo
     hello hi hey bye goodbye thanks thank thx please pls sorry welcome dear kindly great perfect sure alright
     """
 )
 # Where something comes from is dropped as well, unless a name or a number says from where.
 _ORIGINS = word_set("da dal dallo dalla dai dagli dalle from")
+# And prepositions directly before a number: "alle 17" is no 17, "a 56" is a price, "per 30" is enough for them.
+_MEASURES = word_set("a ad al allo alla alle ai agli con per tra fra in") | _ORIGINS
 _DROPPED = (word_set(f"{_GRAMMAR_IT} {_GRAMMAR_EN}") | _COURTESY | _ORIGINS) - NEGATIONS
 _NAME_OPENERS = word_set("il lo la i gli le di del della dei degli the will")  # La Spezia, Di Maio, The Hague, Will
 _NAME_LETTERS = frozenset("ae")  # terminal A, building E
 _HUNDREDS = word_set("cento cent")  # 5 per cento
+_LIMITS = word_set("fino entro prima dopo until till before after")  # "prima 7" is not "prima delle 7"
+_ARTICLES = word_set("il lo la i gli le the")
+_ONE = word_set("un una")  # a number before a unit or an "or", and where nothing follows that they could belong to
+_UNITS = word_set("chilo kg etto quintale litro metro bancale giorno settimana mese anno")
+_OR = word_set("o or")
+_AND = word_set("e ed and")
+_AGREED = "d'accordo"  # courtesy, but not in "come d'accordo"
+_PHRASES = {
+    "a": word_set("mano meno parte posto ruba"),
+    "da": word_set("capo parte"),
+    "di": word_set("meno nuovo"),
+    "in": word_set("meno più"),
+}
+# What one wishes: "buon lavoro" is as little about work as "buongiorno" is about a day.
+_WISHES = word_set("buon buona buone buoni")
+_WISHED = word_set(
+    "giorno pomeriggio sera notte domenica fine weekend settimana mese anno lavoro lavori ponte festa feste natale"
+    " pasqua vacanza vacanze ferie viaggio riposo fortuna proseguimento continuazione"
+)
+
+CALENDAR = word_set(
+    """
+    lunedì martedì mercoledì giovedì venerdì lunedi martedi mercoledi giovedi venerdi sabato domenica
+    gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre
+    oggi domani dopodomani ieri stasera stamattina
+    monday tuesday wednesday thursday friday saturday sunday january february march april june july august september
+    october november december today tomorrow yesterday tonight
+    """
+)
 
 # Printed, but they do not say what a sentence is about.
 _VAGUE = word_set(
@@ -56,6 +87,8 @@ _VAGUE = word_set(
     voglio vuole vuoi devo deve dobbiamo sapere so sa dire detto dall dell nell sull un quest quell dov com cos
     mille dispiace ragione aiutarla aiutarti aiutarvi bisogno serve servono servirebbe
     interessa presto disposizione aiutare aiuto assistenza
+    appunto esatto giusto ottimo volentieri capisco registrato registrata annotato verifico subito raccomando parlo
+    gentilissimi gentilissima gentilissimo bravi bravo brava top ora giorno
     what which who whose when where why how if but or than because some any anything something everything else other
     another one more much many very too only just yes yeah yep nope he she they him them his her their these those
     here am by from into about up out off want wants need needs like know get got go going make let should must may
@@ -68,7 +101,7 @@ SILENT = _DROPPED | NEGATIONS | _VAGUE
 EDGES = ".,;:!?\"'“”«»()[]{}<>*_~|`"
 _PAUSES = ".,;:!"
 _MARKS = ",;:?"  # handed on by a word that is dropped
-_ARTICLES = re.compile(r"(?:(?:l|d|dell|all|nell|sull)')+(?=[^\W\d_])", re.IGNORECASE)
+_ELIDED = re.compile(r"(?:(?:l|d|dell|all|nell|sull)')+(?=[^\W\d_])", re.IGNORECASE)
 _PARTS = re.compile(r"\w+")
 _OPENING = re.compile(r"^[\"“«(\[]+(?=\w)")
 _CLOSING = re.compile(r"(?<=[^\W\d_])[\"”»)\]]+(?=[.,;:!?]*$)")
@@ -91,6 +124,19 @@ class Word(NamedTuple):
     capital: bool
     value: bool
 
+    @property
+    def anchor(self) -> bool:
+        """Whether a function word beside it may mean something: a number, a name, a day."""
+        return self.value or self.capital or self.core in CALENDAR
+
+
+class _Behind(NamedTuple):
+    """What follows a word: the next word, the next that is no function word, and whether that is a number."""
+
+    core: str
+    kept: Word | None
+    measured: bool
+
 
 @lru_cache(maxsize=_REMEMBERED)
 def stem(word: str) -> str:
@@ -112,7 +158,7 @@ def look(piece: str) -> Word:
     printed = _unquoted(piece.translate(_APOSTROPHES))
     shape = printed.strip(EDGES)
     core = shape.lower()
-    if not is_negation(core) and core not in _DROPPED and (article := _ARTICLES.match(shape)):
+    if not is_negation(core) and core not in _DROPPED and (article := _ELIDED.match(shape)):
         bare = shape[article.end() :]
         if bare[0].islower():  # L'Aquila and D'Angelo keep theirs
             printed, shape, core = printed.replace(article.group(), "", 1), bare, bare.lower()
@@ -120,18 +166,32 @@ def look(piece: str) -> Word:
     return Word(printed, core, _keys(core, value), _droppable(shape, core), shape[:1].isupper(), value)
 
 
+def read(sentence: str) -> list[Word]:
+    """The words of a sentence; what is only wished in it is nothing."""
+    words = [look(piece) for piece in sentence.split(" ")]
+    opens = True  # nothing but function words stands between here and the beginning or the last mark
+    wishing = False
+    for place, word in enumerate(words):
+        if wishing and word.core in _WISHED:
+            words[place] = look(word.printed[-1:] if word.printed[-1:] in _MARKS else "")
+        else:
+            wishing = opens and word.core in _WISHES
+        opens = word.printed[-1:] in _MARKS or (opens and words[place].droppable)
+    return words
+
+
 def telegraphic(sentence: str) -> str:
     """The sentence without its function words; itself when it has no other words. Telling it twice changes nothing.
 
     Whether a word stays depends on itself and on words that stay, so a second telling finds the same reasons.
     """
-    words = [look(piece) for piece in sentence.split(" ")]
+    words = read(sentence)
     told: list[str] = []
     before: Word | None = None
     negated = False  # nothing but function words stands between here and a negation: "non mi è" arrivato
-    for word, after in zip(words, _next_kept(words), strict=True):
+    for word, behind in zip(words, _behind(words), strict=True):
         mark = word.printed[-1:] if word.printed[-1:] in _MARKS else ""
-        if not word.droppable or (word.core and (negated or _is_needed(word, before, after))):
+        if not word.droppable or (word.core and (negated or _is_needed(word, before, behind, bool(told)))):
             told.append(word.printed)
         elif told and mark:
             told[-1] = told[-1].rstrip(_MARKS) + mark
@@ -140,23 +200,47 @@ def telegraphic(sentence: str) -> str:
     return " ".join(told).rstrip(_PAUSES + " ") or sentence
 
 
-def _next_kept(words: list[Word]) -> list[Word | None]:
-    """For each word the first one behind it that is not a function word."""
-    following: list[Word | None] = []
-    after: Word | None = None
+def _behind(words: list[Word]) -> list[_Behind]:
+    """What follows each word."""
+    following: list[_Behind] = []
+    behind = _Behind("", None, measured=False)
     for word in reversed(words):
-        following.append(after)
-        after = after if word.droppable else word
+        following.append(behind)
+        measured = word.value or (behind.measured and word.core in _ARTICLES) or _is_one(word, behind)
+        behind = _Behind(word.core, behind.kept if word.droppable else word, measured)
     return following[::-1]
 
 
-def _is_needed(word: Word, before: Word | None, after: Word | None) -> bool:
-    """Whether a function word belongs to a name, joins two names or numbers, or says where something is from."""
+def _is_needed(word: Word, before: Word | None, behind: _Behind, is_told: bool) -> bool:
+    """Whether a function word is none here: it counts, belongs to a phrase or a name, or joins names and numbers."""
+    if word.core in _ONE:
+        return _counts(word, behind, is_told)
+    if word.core == _AGREED:
+        return before is not None and before.printed[-1:] not in _MARKS
+    if behind.measured and (word.core in _MEASURES or (word.core in _AND and is_told)):
+        return True
+    if behind.core in _PHRASES.get(word.core, ()):
+        return True
     if before is not None and word.capital and word.core in _NAME_LETTERS:
         return True
-    if after is None or not (after.value or after.capital or after.core in _HUNDREDS):
+    return behind.kept is not None and _joins(word, before, behind.kept)
+
+
+def _counts(word: Word, behind: _Behind, is_told: bool) -> bool:
+    """Whether an article is a number: "mettimene una", "una, non due", "una o due", "da un chilo"."""
+    ends = word.printed[-1:] in _MARKS or (behind.kept is None and is_told)
+    return ends or behind.core in _OR or _is_one(word, behind)
+
+
+def _is_one(word: Word, behind: _Behind) -> bool:
+    return word.core in _ONE and behind.core in _UNITS
+
+
+def _joins(word: Word, before: Word | None, after: Word) -> bool:
+    """Whether a function word joins two names, numbers or days, or says where something is from."""
+    if not (after.anchor or after.core in _HUNDREDS):
         return False
-    joins = before is not None and (before.value or before.capital)
+    joins = before is not None and (before.anchor or before.core in _LIMITS)
     return joins or word.core in _ORIGINS or (word.capital and word.core in _NAME_OPENERS)
 
 
