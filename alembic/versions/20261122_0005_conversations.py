@@ -37,6 +37,7 @@ def _create_conversations() -> None:
         "conversations",
         sa.Column("user_id", sa.String(64), nullable=False),
         sa.Column("id", sa.String(128), nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.Column("topic", sa.String(64), nullable=False),
         sa.Column("template", sa.String(64)),
         sa.Column("cohort", sa.String(32), nullable=False),
@@ -74,7 +75,9 @@ def _create_conversations() -> None:
         "ix_conversations_user_id_last_message_at_id", "conversations", ["user_id", "last_message_at", "id"]
     )
     op.create_index(
-        "ix_conversations_user_id_topic_created_at_id", "conversations", ["user_id", "topic", "created_at", "id"]
+        "ix_conversations_user_id_topic_created_at_number",
+        "conversations",
+        ["user_id", "topic", "created_at", "number"],
     )
 
 

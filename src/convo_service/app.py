@@ -1,5 +1,6 @@
 """create_app(settings): engine, LLM client, services, routes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -62,7 +63,9 @@ def _openai(settings: Settings) -> LLMClient:
 def _lifespan(database: Database, client: LLMClient) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(asyncio.to_thread(client.warm))
         yield
+        await warming
         await client.close()
         await database.close()
 

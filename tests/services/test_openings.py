@@ -161,7 +161,7 @@ async def test_the_database_forbids_a_second_active_conversation(gateway: Gatewa
         async with database.write.begin() as tx:
             await tx.execute(
                 sa.text(
-                    "INSERT INTO conversations SELECT user_id, 'conv_second', topic, template, cohort, identity, "
+                    "INSERT INTO conversations SELECT user_id, 'conv_second', 2, topic, template, cohort, identity, "
                     "is_active, created_at, last_message_at, last_inbound_at, inbound_received_at, closed_at, "
                     "created_reason, closed_reason, parent_conversation_id, timeout_seconds, message_count "
                     "FROM conversations WHERE id = :id"

@@ -199,6 +199,9 @@ async def test_late_new(gateway: Gateway, clock: Clock) -> None:
     assert (answer["command"], answer["reply"], answer["created"]) == (None, None, False)
     assert (answer["conversation"]["id"], answer["message"]["late"]) == (first["id"], True)
     assert answer["conversation"]["message_count"] == 1
+    await gateway.say("a", at=clock.advance(days=3))
+    await gateway.say("/new", at=MONDAY + timedelta(hours=3))
+    assert (await gateway.get(f"/conversations/{first['id']}"))["last_message_at"] == "2026-03-02T09:00:00Z"
 
 
 async def test_late_message(gateway: Gateway, clock: Clock) -> None:
@@ -213,6 +216,19 @@ async def test_late_message(gateway: Gateway, clock: Clock) -> None:
     assert (await gateway.get(f"/conversations/{first['id']}"))["message_count"] == 2
     before_all = await gateway.say("prima di tutto", at=MONDAY - timedelta(days=9))
     assert before_all["message"]["conversation_id"] == first["id"]
+
+
+async def test_late_between_two_conversations_of_one_second(gateway: Gateway, clock: Clock) -> None:
+    """When two conversations were opened in the same second, a late message belongs to the second of them."""
+    for number in range(6):
+        phone = f"+39333000010{number}"
+        await gateway.say("a", identity=phone, at=MONDAY - timedelta(hours=2))
+        second = (await gateway.say("/new", identity=phone, at=MONDAY - timedelta(hours=2)))["conversation"]
+        await gateway.say("b", identity=phone)
+        late = await gateway.say("c", identity=phone, at=MONDAY - timedelta(hours=1))
+        assert late["message"]["conversation_id"] == second["id"]
+        chain = await gateway.listed(f"/conversations/{second['id']}/chain")
+        assert [row["id"] for row in chain] == [second["parent_conversation_id"], second["id"]]
 
 
 async def test_duplicate(gateway: Gateway, clock: Clock, emulator: Emulator) -> None:

@@ -111,12 +111,13 @@ class Conversation(Base, kw_only=True):
         sa.Index(None, "id"),
         sa.Index(None, "last_message_at", "id"),
         sa.Index(None, "user_id", "last_message_at", "id"),
-        sa.Index(None, "user_id", "topic", "created_at", "id"),
+        sa.Index(None, "user_id", "topic", "created_at", "number"),
         sa.ForeignKeyConstraint(["user_id", "parent_conversation_id"], ["conversations.user_id", "conversations.id"]),
     )
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    number: Mapped[int]  # the user's first is 1: the order of opening, when two were opened in one second
     topic: Mapped[str] = mapped_column(sa.String(64))
     template: Mapped[str | None] = mapped_column(sa.String(64), default=None)
     cohort: Mapped[str] = mapped_column(Word)

@@ -65,6 +65,11 @@ class LLMClient:
             if not getattr(made, "data", None):
                 raise _NoAnswer
 
+    @staticmethod
+    def warm() -> None:
+        """Load the SDK ahead of the first call; to be run in a thread, because it takes half a second."""
+        import openai  # noqa: F401
+
     async def close(self) -> None:
         """Close the connections."""
         if self._sdk is not None:

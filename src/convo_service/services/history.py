@@ -91,7 +91,7 @@ async def user_messages(tx: AsyncSession, user_id: str, page: Page) -> Listing[M
 
 
 async def chain(tx: AsyncSession, conversation_id: str, page: Page) -> Listing[Conversation]:
-    """A conversation with its ancestors and descendants, by `(created_at, id)`."""
+    """A conversation with its ancestors and descendants, in the order of opening."""
     start = await windows.find(tx, conversation_id)
     members = await _chain_ids(tx, start)
     query = (
@@ -99,7 +99,7 @@ async def chain(tx: AsyncSession, conversation_id: str, page: Page) -> Listing[C
         .options(windows.WITH_SEED)
         .where(Conversation.user_id == start.user_id, Conversation.id.in_(members))
     )
-    return await _page(tx, query, page, Conversation.created_at, Conversation.id)
+    return await _page(tx, query, page, Conversation.number, Conversation.id)
 
 
 async def _chain_ids(tx: AsyncSession, start: Conversation) -> Sequence[str]:
@@ -130,7 +130,7 @@ async def _page(
     tx: AsyncSession,
     query: sa.Select[Any],
     page: Page,
-    key: sa.orm.InstrumentedAttribute[datetime],
+    key: sa.orm.InstrumentedAttribute[Any],
     identifier: sa.orm.InstrumentedAttribute[str],
 ) -> Listing[Any]:
     """One page by `(key, id)`. With `before` alone the page is read backwards and turned round."""
@@ -153,7 +153,7 @@ async def _position(
     tx: AsyncSession,
     query: sa.Select[Any],
     cursor: str,
-    key: sa.orm.InstrumentedAttribute[datetime],
+    key: sa.orm.InstrumentedAttribute[Any],
     identifier: sa.orm.InstrumentedAttribute[str],
 ) -> sa.Tuple:
     """Where a cursor stands; it has to be a row of this very list."""

@@ -74,8 +74,9 @@ def store(
 def join(message: Message, conversation: Conversation, *, moves_window: bool) -> None:
     """Link a message to its conversation and count it; `moves_window` for what a user says in a current one."""
     message.conversation_id = conversation.id
-    conversation.message_count += bool(message.said)
-    conversation.last_message_at = max(conversation.last_message_at, message.sent_at)
+    if message.said:
+        conversation.message_count += 1
+        conversation.last_message_at = max(conversation.last_message_at, message.sent_at)
     if moves_window:
         conversation.last_inbound_at = message.sent_at
         conversation.inbound_received_at = message.received_at

@@ -194,9 +194,11 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, now: dateti
     old = await windows.active(tx, user.id, opening.topic)
     if old is not None:
         await windows.close(tx, old, Reason(opening.reason), now)
+    user.conversation_count += 1
     conversation = Conversation(
         user_id=user.id,
         id=remote_id,
+        number=user.conversation_count,
         topic=opening.topic,
         template=opening.template,
         cohort=user.cohort,
@@ -210,7 +212,6 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, now: dateti
         timeout_seconds=timeout_seconds,
     )
     tx.add(conversation)
-    user.conversation_count += 1
     await tx.flush()
     await _keep_seed(tx, opening, conversation)
     if opening.message_id is not None:

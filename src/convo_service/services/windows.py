@@ -36,11 +36,7 @@ async def latest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | N
     """The active conversation of a (user, topic), else the one that was closed last."""
     if (current := await active(tx, user_id, topic)) is not None:
         return current
-    last: Conversation | None = await tx.scalar(
-        _of(user_id, topic)
-        .order_by(Conversation.closed_at.desc(), Conversation.created_at.desc(), Conversation.id.desc())
-        .limit(1)
-    )
+    last: Conversation | None = await tx.scalar(_of(user_id, topic).order_by(Conversation.number.desc()).limit(1))
     return last
 
 
@@ -53,7 +49,7 @@ async def newest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | N
         sa.select(Conversation)
         .options(WITH_SEED)
         .where(Conversation.user_id == user_id)
-        .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+        .order_by(Conversation.last_message_at.desc(), Conversation.number.desc())
         .limit(1)
     )
     return last
@@ -62,11 +58,13 @@ async def newest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | N
 async def covering(tx: AsyncSession, user_id: str, topic: str, at: datetime) -> Conversation:
     """The conversation that was the current one at a time, else the oldest; there has to be one."""
     mine = _of(user_id, topic).limit(1)
-    before = mine.where(Conversation.created_at <= at).order_by(Conversation.created_at.desc(), Conversation.id.desc())
+    before = mine.where(Conversation.created_at <= at).order_by(
+        Conversation.created_at.desc(), Conversation.number.desc()
+    )
     found = await tx.scalar(before)
     if found is not None:
         return found
-    return (await tx.scalars(mine.order_by(Conversation.created_at, Conversation.id))).one()
+    return (await tx.scalars(mine.order_by(Conversation.created_at, Conversation.number))).one()
 
 
 async def close(tx: AsyncSession, conversation: Conversation, reason: Reason, now: datetime) -> None:
