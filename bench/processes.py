@@ -1,0 +1,139 @@
+"""The real processes that a bench runs against: the emulator, the service, PostgreSQL; all end with the bench."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+from tests import postgres
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent  # not resolved: the links of a virtual environment lead out of it
+KEY = "csk_bench_" + "0" * 32
+START_SECONDS, STOP_SECONDS = 30, 15
+# The worker stays off, so that every call that the emulator counts was made while a user waited; and the bench is
+# one key that is faster than the limit of one key.
+_KNOBS = {
+    "OPENAI_API_KEY": "sk-emulator",
+    "BOOTSTRAP_ADMIN_KEY": KEY,
+    "KEY_PEPPER": "pepper",
+    "WORKER_ENABLED": "false",
+    "RATE_LIMIT_PER_MINUTE": "1000000",
+    "LOG_FORMAT": "json",
+}
+
+
+class Broken(Exception):
+    """A process or a request did not do its part; the text says which and how."""
+
+
+@contextmanager
+def emulator(folder: Path) -> Iterator[str]:
+    """Run the emulator and yield its URL."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(BIN / "uvicorn"), "bench.emulator_app:app", "--port", str(port), "--no-access-log"]
+    with _running(command, folder / "emulator.log", ROOT, {}, f"{url}/_emulator/calls"):
+        yield url
+
+
+@contextmanager
+def service(folder: Path, database_url: str, openai_url: str, knobs: Mapping[str, str]) -> Iterator[str]:
+    """Migrate a database, serve it and yield the service's URL."""
+    env = {**_KNOBS, **knobs, "DATABASE_URL": database_url, "OPENAI_BASE_URL": f"{openai_url}/v1"}
+    _migrate(folder, env)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(BIN / "convo-service"), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    with _running(command, folder / "service.log", folder, env, f"{url}/readyz"):
+        yield url
+
+
+@contextmanager
+def postgres_databases(names: list[str]) -> Iterator[dict[str, str]]:
+    """Run PostgreSQL and yield the URLs of fresh databases."""
+    with postgres.server() as folder:
+        asyncio.run(_create(folder, names))
+        yield {name: postgres.url(folder, name) for name in names}
+
+
+async def _create(folder: Path, names: list[str]) -> None:
+    connection = await asyncpg.connect(host=str(folder), user="postgres", database="postgres")
+    try:
+        for name in names:
+            await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+def _migrate(folder: Path, env: Mapping[str, str]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own command
+        [BIN / "convo-service", "migrate"],
+        cwd=folder,
+        env=_environment(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Broken(f"`convo-service migrate` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _running(command: list[str], log: Path, cwd: Path, env: Mapping[str, str], ready: str) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=_environment(env), stdout=output, stderr=output)  # noqa: S603
+    try:
+        _wait(process, ready, log)
+        yield
+    finally:
+        _stop(process)
+
+
+def _environment(knobs: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of the caller's own settings: the same command gives the same run everywhere."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    return {**kept, **knobs}
+
+
+def _wait(process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(ready):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Broken(f"{ready} does not answer:\n{tail(log)}")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def tail(log: Path, chars: int = 2000) -> str:
+    """The end of a log."""
+    return log.read_text(errors="replace")[-chars:]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
