@@ -114,7 +114,7 @@ def env() -> dict[str, object]:
 @pytest.fixture
 def settings(database_url: str, env: dict[str, object]) -> Settings:
     """The defaults, on this test's database."""
-    return Settings(_env_file=None, database_url=database_url, key_pepper="pepper", **env)  # type: ignore[arg-type]
+    return Settings(_env_file=None, **{"database_url": database_url, "key_pepper": "pepper", **env})  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from convo_service.db.engine import Database
 from tests.conftest import MONDAY, Clock
 from tests.gateway import Gateway, assert_problem
 
@@ -226,3 +228,12 @@ async def test_health(gateway: Gateway) -> None:
     del gateway.http.headers["Authorization"]
     assert await gateway.get("/livez") == {"status": "ok"}
     assert await gateway.get("/readyz") == {"status": "ok"}
+
+
+async def test_a_database_of_another_version(gateway: Gateway, database: Database) -> None:
+    """Before the migrations have run the service lives, and is not ready."""
+    for change in ("UPDATE alembic_version SET version_num = '0001'", "DROP TABLE alembic_version"):
+        async with database.write.begin() as tx:
+            await tx.execute(sa.text(change))
+        assert_problem(await gateway.http.get("/readyz"), 503, "migrations_pending")
+        assert (await gateway.http.get("/livez")).status_code == 200

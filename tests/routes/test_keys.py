@@ -5,9 +5,12 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
+from convo_service.errors import InvalidApiKey
 from convo_service.services import keys
 from convo_service.services.keys import Keys, Scope
+from convo_service.settings import Settings
 from tests.conftest import Clock
 from tests.gateway import assert_problem
 
@@ -109,3 +112,25 @@ async def test_only_an_hmac_is_stored(made: Keys, clock: Clock) -> None:
     columns = {column.name: getattr(row, column.name) for column in row.__table__.columns}
     assert key not in str(columns)
     assert columns["digest"] != key
+
+
+@pytest.mark.parametrize("env", [{"key_pepper": None}])
+async def test_a_pepper_that_nobody_set(
+    app: FastAPI, made: Keys, settings: Settings, http: httpx.AsyncClient, clock: Clock
+) -> None:
+    """Without KEY_PEPPER one is made once, and every replica of the installation uses the same."""
+    _, key = await made.create("x", Scope.ADMIN, now=clock())
+    replica = Keys(app.state.services.database, settings)
+    assert (await replica.authenticate(key)).scope == Scope.ADMIN
+    assert (await http.get("/users", headers={"Authorization": f"Bearer {key}"})).status_code == 200
+    if file := settings.sqlite_file:
+        pepper = file.with_name(f"{file.name}.pepper")
+        assert (pepper.stat().st_mode & 0o777, [*file.parent.glob("*.pepper.*")]) == (0o600, [])
+
+
+async def test_another_pepper_knows_no_key(app: FastAPI, made: Keys, settings: Settings, clock: Clock) -> None:
+    """Whoever has the table without the pepper has no key."""
+    _, key = await made.create("x", Scope.ADMIN, now=clock())
+    other = settings.model_copy(update={"key_pepper": SecretStr("another")})
+    with pytest.raises(InvalidApiKey):
+        await Keys(app.state.services.database, other).authenticate(key)

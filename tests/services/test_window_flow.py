@@ -367,3 +367,28 @@ async def test_a_changed_timeout_holds_for_new_conversations(gateway: Gateway) -
     """Each conversation keeps the timeout that it was opened with."""
     first = (await gateway.say("ciao"))["conversation"]
     assert first["expires_at"] == "2026-03-04T09:00:00Z"
+
+
+@pytest.mark.parametrize("env", [{"include_client_summary": False}])
+async def test_without_the_profile_line(gateway: Gateway, clock: Clock) -> None:
+    """INCLUDE_CLIENT_SUMMARY=false leaves the profile out, and nothing else."""
+    user_id = (await gateway.say("Vorrei 25 sacchi"))["conversation"]["user_id"]
+    await gateway.http.put(f"/users/{user_id}/profile", json={"name": "Maria"})
+    clock.advance(days=3)
+    text = (await gateway.say("eccomi"))["conversation"]["seed"]["text"]
+    assert ("Maria" in text, "25" in text) == (False, True)
+
+
+@pytest.mark.parametrize("env", [{"max_conversation_messages": 1000, "summary_language": "en"}])
+async def test_a_long_conversation(gateway: Gateway, clock: Clock) -> None:
+    """The seed of a long conversation keeps its budget and covers all of it; its words follow the language."""
+    current = (await gateway.say("The gate code is B472"))["conversation"]
+    for batch in range(12):
+        said = [{"direction": "inbound", "text": f"Item {batch * 20 + n} of the list"} for n in range(20)]
+        answer = await gateway.http.post(f"/conversations/{current['id']}/messages", json={"messages": said})
+        assert answer.status_code == 201
+    clock.advance(days=3)
+    seed = (await gateway.say("/new"))["conversation"]["seed"]
+    assert seed["covers"]["count"] == 241
+    assert seed["tokens"] <= 300
+    assert "Said earlier:" in seed["text"]
