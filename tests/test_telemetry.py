@@ -47,17 +47,33 @@ async def test_conversation_created(gateway: Gateway, capsys: pytest.CaptureFixt
     assert PHONE not in output
 
 
-async def test_a_broken_database(gateway: Gateway, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault of the database is a 503 with Retry-After; the log names its class and not the driver's words."""
+async def test_a_database_that_does_not_answer(
+    gateway: Gateway, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault that passes is a 503 with Retry-After; the log names its class and not the driver's words."""
     configure_logging(format_="json")
-    await gateway.say("ciao")
     async with database.write.begin() as tx:
-        await tx.execute(sa.text("ALTER TABLE messages RENAME TO mislaid"))
-    answer = await gateway.post(CANARY, identity=PHONE)
+        if (await tx.connection()).dialect.name == "postgresql":
+            await tx.execute(sa.text("LOCK TABLE users, identities IN ACCESS EXCLUSIVE MODE"))
+        answer = await gateway.post(CANARY, identity=PHONE)  # waits for five seconds: SQLite has one writer
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert answer.headers["retry-after"] == "5"
     output = capsys.readouterr().err
     assert "database_failed" in output
+    assert CANARY not in output
+
+
+async def test_a_database_of_another_shape(
+    gateway: Gateway, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What no repeat can mend is a 500 and a crash in the log, still without the driver's words."""
+    configure_logging(format_="json")
+    async with database.write.begin() as tx:
+        await tx.execute(sa.text("ALTER TABLE messages RENAME TO mislaid"))
+    answer = await gateway.post(CANARY, identity=PHONE)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    output = capsys.readouterr().err
+    assert "request_crashed" in output
     assert CANARY not in output
 
 

@@ -31,6 +31,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_openings_user_id"),
     )
     op.create_table(
+        "remote_ids",
+        sa.Column("remote_id", sa.String(128), nullable=False),
+        sa.PrimaryKeyConstraint("remote_id", name="pk_remote_ids"),
+    )
+    op.create_table(
         "remote_garbage",
         sa.Column("remote_id", sa.String(128), nullable=False),
         sa.Column("why", sa.String(32), nullable=False),
@@ -42,4 +47,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("remote_garbage")
+    op.drop_table("remote_ids")
     op.drop_table("openings")

@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, llm: LLMClient | None = None, clock: Clock
         dependencies=[Depends(only_known_parameters)],
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would be an answer without a key, and to the host that a caller names
     )
     app.state.services = Services(
         settings=settings,

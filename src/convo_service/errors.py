@@ -172,11 +172,22 @@ class UpstreamUnavailable(Unavailable):
     title = "OpenAI does not answer at the moment; the message is kept, repeat the request"
 
 
+class UpstreamRefused(UpstreamUnavailable):
+    """OpenAI understood and refused: the same request would be refused again."""
+
+
 class DatabaseUnavailable(Unavailable):
     """The database does not answer, is locked, or its disk is full."""
 
     code = "database_unavailable"
     title = "The database does not answer at the moment; repeat the request"
+
+
+class Contended(DatabaseUnavailable):
+    """Another transaction wanted the same rows and was faster; the whole transaction can be repeated."""
+
+    code = "contended"
+    title = "Another request was in the way; repeat the request"
 
 
 class MigrationsPending(Unavailable):

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-MAX_CHARS = 8000  # of one message, unless MAX_MESSAGE_CHARS says otherwise
 MAX_BATCH = 20
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -103,6 +103,19 @@ def test_owed_rollover(at: datetime, reason: Reason | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("owed", "idle", "reason"),
+    [
+        pytest.param(Reason.MESSAGE_CAP, SECOND, Reason.MESSAGE_CAP, id="a cap that is owed"),
+        pytest.param(Reason.MESSAGE_CAP, TIMEOUT, Reason.IDLE_TIMEOUT, id="idle comes before an owed cap"),
+        pytest.param(Reason.OPERATOR, TIMEOUT, Reason.OPERATOR, id="a wish comes before idle"),
+    ],
+)
+def test_order_of_what_is_owed(owed: Reason, idle: timedelta, reason: Reason) -> None:
+    """What is owed keeps the order of reasons: a wish, then idle, then cap."""
+    assert decide(Arrival(NOON + idle), latest(), owed=Owed(NOON + SECOND, owed)) == Decision(reason)
+
+
+@pytest.mark.parametrize(
     ("arrival", "reason"),
     [
         pytest.param(Arrival(NOON + timedelta(days=400)), None, id="no idle rollover"),

@@ -94,6 +94,15 @@ async def test_filters(
     assert found == {history[number]["id"] for number in expected}
 
 
+async def test_a_cursor_outlives_its_filter(gateway: Gateway, history: list[dict[str, Any]]) -> None:
+    """A row that stops to match a filter between two pages is still a cursor: nothing is skipped, nothing breaks."""
+    whole = [row["id"] for row in await gateway.listed("/conversations", is_active="true")]
+    page = await gateway.get("/conversations", is_active="true", limit=2)
+    await gateway.http.post(f"/conversations/{page['last_id']}/close")
+    rest = await gateway.listed("/conversations", is_active="true", after=page["last_id"])
+    assert [row["id"] for row in rest] == whole[2:]
+
+
 async def test_a_users_history(gateway: Gateway, history: list[dict[str, Any]]) -> None:
     """A user's conversations, the thread across them, and the chain from either end."""
     first, second = history[0], history[len(PHONES)]

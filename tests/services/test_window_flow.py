@@ -341,6 +341,16 @@ async def test_appended_inbound_moves_the_window(gateway: Gateway, clock: Clock)
     assert (await gateway.say("e ancora"))["conversation"]["id"] == first["id"]
 
 
+@pytest.mark.parametrize("text", ["ancora io", "/new"])
+async def test_appending_does_not_revive_a_window(gateway: Gateway, clock: Clock, text: str) -> None:
+    """What is appended after the window's end is stored, and the next message opens a new conversation all the same."""
+    first = (await gateway.say("ciao"))["conversation"]
+    clock.advance(days=10)
+    body = {"messages": [{"direction": "inbound", "text": text}]}
+    assert (await gateway.http.post(f"/conversations/{first['id']}/messages", json=body)).status_code == 201
+    assert (await gateway.say("eccomi"))["conversation"]["created_reason"] == "idle_timeout"
+
+
 @pytest.mark.parametrize("env", [{"rollout_percent": 0, "rollout_users": "+39 333 000 0001"}])
 async def test_holdout(gateway: Gateway, clock: Clock) -> None:
     """Outside the rollout one conversation goes on for ever; who is named is inside."""

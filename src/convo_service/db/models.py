@@ -1,7 +1,7 @@
 """All tables on one page. Every key begins with the user, so that the tables can be distributed by user.
 
-Three exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), garbage
-by its remote id (its user may be erased before it is collected), and keys belong to no user.
+Three exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids
+and garbage by OpenAI's id (its user may be erased before it is collected), and keys belong to no user.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -189,7 +189,7 @@ class Message(Base, kw_only=True):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     topic: Mapped[str] = mapped_column(sa.String(64))
     conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
-    answered_conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # None: no success yet
+    answered_conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # None: not answered yet
     direction: Mapped[str] = mapped_column(Word)
     text: Mapped[str]
     command_length: Mapped[int] = mapped_column(default=0)  # leading characters that are a command, not talk
@@ -219,7 +219,7 @@ class Opening(Base, kw_only=True):
     topic: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     attempt_id: Mapped[str] = mapped_column(Id)  # the fence: every write names it
     lease_until: Mapped[float] = mapped_column(sa.Double)  # the database's clock, in seconds since 1970
-    state: Mapped[str] = mapped_column(Word)  # reserving | seeding
+    state: Mapped[str] = mapped_column(Word)  # reserving | seeding | refused: OpenAI did not take the seed
     remote_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
     seed: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     reason: Mapped[str] = mapped_column(Word)
@@ -230,6 +230,14 @@ class Opening(Base, kw_only=True):
     opened_at: Mapped[datetime]  # event time
     forget: Mapped[bool] = mapped_column(default=False)
     seed_message: Mapped[bool] = mapped_column(default=False)
+
+
+class RemoteId(Base, kw_only=True):
+    """An id that OpenAI gave as new; the key sees to it that it is taken once, by one user."""
+
+    __tablename__ = "remote_ids"
+
+    remote_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
 
 
 class RemoteGarbage(Base, kw_only=True):

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from convo_service.domain.text import clean
 from convo_service.errors import InvalidIdentity
 
 MAX_CHARS = 128
@@ -31,6 +32,6 @@ def normalise(raw: str) -> Identity:
     text = raw.strip()
     if phone := _PHONE.fullmatch(text):
         return Identity("+" + re.sub(r"[ -]", "", phone[1]), "phone")
-    if not 1 <= len(text) <= MAX_CHARS or not text.isprintable() or text.startswith("usr_"):
+    if not 1 <= len(text) <= MAX_CHARS or not text.isprintable() or not clean(text) or text.startswith("usr_"):
         raise InvalidIdentity
     return Identity(text, "bsuid" if _BSUID.fullmatch(text) else "opaque")

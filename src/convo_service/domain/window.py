@@ -79,13 +79,15 @@ class WindowPolicy:
             return Decision(latest.closed_reason, late)
         if late:
             return Decision(None, late)
-        if owed is not None and arrival.at >= owed.since:
-            return Decision(owed.reason)
-        return Decision(self._rollover(arrival, latest))
+        return Decision(self._rollover(arrival, latest, owed if owed and arrival.at >= owed.since else None))
 
-    def _rollover(self, arrival: Arrival, latest: Latest) -> Reason | None:
+    def _rollover(self, arrival: Arrival, latest: Latest, owed: Owed | None) -> Reason | None:
+        if owed and not owed.reason.leaves_a_usable_conversation:
+            return owed.reason
         if self._is_idle(arrival, latest):
             return Reason.IDLE_TIMEOUT
+        if owed:
+            return owed.reason
         if not self.endless and arrival.has_message and latest.message_count >= self.cap:
             return Reason.MESSAGE_CAP
         return None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from convo_service.errors import UpstreamUnavailable
+from convo_service.errors import UpstreamRefused, UpstreamUnavailable
 from convo_service.telemetry import failure, get_logger
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.0
 MAX_RETRY_AFTER_SECONDS = 60
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
 
 log = get_logger()
@@ -94,7 +95,8 @@ class LLMClient:
                 seconds=round(time.monotonic() - started, 3),
                 **failure(error),
             )
-            raise UpstreamUnavailable(retry_after=_retry_after(error)) from error
+            refused = UpstreamRefused if _is_final(error) else UpstreamUnavailable
+            raise refused(retry_after=_retry_after(error)) from error
 
     def _client(self) -> "openai.AsyncOpenAI":
         """Build the SDK when it is first needed: it costs half a second to import, and wants a key at once."""
@@ -122,8 +124,16 @@ def _is_upstream(error: Exception) -> bool:
     return isinstance(error, _NoAnswer | TimeoutError | openai.OpenAIError | ValueError)
 
 
+def _is_final(error: Exception) -> bool:
+    """Whether a repeat is pointless: a 4xx that is not about the key, the rate, or another request's lock."""
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int) or not 400 <= status < 500:
+        return False
+    return status not in (401, 403, 408, 409, 429) and getattr(error, "code", None) != "conversation_locked"
+
+
 def _retry_after(error: Exception) -> int:
     """Seconds that OpenAI asked for, within reason; else five."""
     response = getattr(error, "response", None)
     asked = response.headers.get("retry-after", "") if response is not None else ""
-    return min(int(asked), MAX_RETRY_AFTER_SECONDS) if asked.isdigit() else 5
+    return min(int(asked), MAX_RETRY_AFTER_SECONDS) if _SECONDS.fullmatch(asked) else 5

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from convo_service import schemas
 from convo_service.db import models
+from convo_service.domain.text import clean
 from convo_service.errors import InvalidRequest
 from convo_service.services.arrivals import Answer, Call
 from convo_service.services.history import ConversationFilter, Listing, Page
@@ -20,7 +21,7 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
     """What the service is asked for."""
     message = None
     if body.message is not None:
-        text = _not_too_long(body.message.text, settings)
+        text = _readable(body.message.text, settings)
         message = NewMessage("inbound", text, body.message.id, body.message.sent_at)
     return Call(
         identity=body.identity,
@@ -35,10 +36,12 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
 def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage:
     """A message that was said elsewhere."""
     usage = message.usage.model_dump(exclude_unset=True) if message.usage is not None else None
-    return NewMessage(message.direction, _not_too_long(message.text, settings), message.id, message.sent_at, usage)
+    return NewMessage(message.direction, _readable(message.text, settings), message.id, message.sent_at, usage)
 
 
-def _not_too_long(text: str, settings: Settings) -> str:
+def _readable(text: str, settings: Settings) -> str:
+    if not clean(text):
+        raise InvalidRequest("A message has to hold something that can be seen")
     if len(text) > settings.max_message_chars:
         raise InvalidRequest(f"A message has at most {settings.max_message_chars} characters")
     return text

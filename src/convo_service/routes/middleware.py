@@ -88,7 +88,7 @@ def _limited(receive: Receive, most: int) -> Receive:
 
 def _declared(scope: Scope) -> int:
     length = _header(scope, b"content-length") or b"0"
-    return int(length) if length.isdigit() else 0
+    return int(length[:19]) if length.isdigit() else 0  # of a longer number, its beginning is too large already
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:

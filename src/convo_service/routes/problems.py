@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from convo_service import errors
+from convo_service.db.faults import is_passing
 from convo_service.errors import ConvoError
 from convo_service.telemetry import failure, get_logger, request_id
 
@@ -24,16 +25,6 @@ _BY_STATUS: Mapping[int, type[ConvoError]] = {
     405: errors.MethodNotAllowed,
     413: errors.PayloadTooLarge,
 }
-# A connection that is refused, reset, or that waits too long in the pool: the same request may succeed later.
-_DATABASE_FAULTS = (
-    OSError,
-    sa.exc.OperationalError,
-    sa.exc.InterfaceError,
-    sa.exc.InternalError,
-    sa.exc.TimeoutError,
-    sa.exc.DBAPIError,
-)
-
 log = get_logger()
 
 
@@ -42,7 +33,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ConvoError, _on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for fault in _DATABASE_FAULTS:
+    for fault in (OSError, sa.exc.SQLAlchemyError):
         app.add_exception_handler(fault, _on_database_fault)
 
 
@@ -89,5 +80,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_database_fault(request: Request, error: Exception) -> Response:
+    if not is_passing(error):
+        raise error
     log.error("database_failed", **failure(error))
     return problem(errors.DatabaseUnavailable(), request.url.path)

@@ -98,9 +98,8 @@ class Arrivals:
         message = None
         if call.message is not None:
             message = await messages.known(tx, user.id, call.message)
-            if message is not None and message.answered_conversation_id is not None:
-                conversation = await windows.get(tx, user.id, message.answered_conversation_id)
-                return Answer(conversation, message, duplicate=True)
+            if message is not None and message.conversation_id is not None:
+                return await _known(tx, message)
             message = message or messages.store(
                 tx, user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
             )
@@ -112,11 +111,12 @@ class Arrivals:
         self, tx: AsyncSession, call: Call, user: User, message: Message | None, at: datetime
     ) -> Answer | Busy | Claimed:
         """Go on with the active conversation, or claim the opening of the next."""
-        latest = await windows.latest(tx, user.id, call.topic)
+        latest = await windows.current_or_last(tx, user.id, call.topic)
         opening = await openings.pending(tx, user.id, call.topic)
         at = message.sent_at if message is not None else at
         decision = self._decide(user, message, latest, opening, at)
         if message is not None:
+            message.topic = call.topic
             message.late = decision.late
             await tx.flush()
         if decision.reason is None and latest is not None:
@@ -132,6 +132,7 @@ class Arrivals:
             opened_at=at,
             template=call.template,
             message_id=message.id if message is not None else None,
+            forget=opening is not None and opening.forget and opening.reason == decision.reason,
             seed_message=call.seed_message,
         )
         attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
@@ -158,7 +159,7 @@ class Arrivals:
     async def claim_reset(self, tx: AsyncSession, user_id: str, topic: str, *, forget: bool) -> Busy | Claimed:
         """Claim the opening that an operator asks for; raises UserNotFound."""
         user = await users.lock(tx, user_id)
-        latest = await windows.latest(tx, user_id, topic)
+        latest = await windows.current_or_last(tx, user_id, topic)
         plan = Plan(
             topic=topic,
             reason=Reason.OPERATOR if latest is not None else _first(user),
@@ -168,6 +169,16 @@ class Arrivals:
         )
         attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
         return Busy(user_id) if attempt is None else Claimed(attempt, None)
+
+
+async def _known(tx: AsyncSession, message: Message) -> Answer:
+    """The answer of the first time; or, for a message that somebody else's request has placed meanwhile, its first."""
+    if message.answered_conversation_id is not None:
+        return Answer(await windows.get(tx, message.user_id, message.answered_conversation_id), message, duplicate=True)
+    placed = await windows.get(tx, message.user_id, message.conversation_id or "")
+    current = placed if placed.is_active else await windows.active(tx, message.user_id, message.topic) or placed
+    message.answered_conversation_id = current.id
+    return Answer(current, message)
 
 
 def _first(user: User) -> Reason:

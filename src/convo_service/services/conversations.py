@@ -3,27 +3,41 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from convo_service.db.engine import Database
+from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
 from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Rollout
 from convo_service.domain.seed import Seed
 from convo_service.domain.window import Reason
-from convo_service.errors import IdentityTaken, OpeningInProgress, TemplateNotFound, TopicsAreOff, UpstreamUnavailable
+from convo_service.errors import (
+    Contended,
+    IdentityTaken,
+    OpeningInProgress,
+    TemplateNotFound,
+    TopicsAreOff,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
 from convo_service.llm.client import LLMClient
 from convo_service.services import messages, openings, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import REMOTE_SECONDS, Opener
-from convo_service.services.openings import FenceLost
+from convo_service.services.openings import Attempt, FenceLost
 from convo_service.services.seeds import SeedMaker
 from convo_service.settings import Settings
 
 WAIT_SECONDS = 5.0  # for an opening that somebody else works on
 TOTAL_SECONDS = 9.5  # of one call, waiting and OpenAI together
 POLL_SECONDS = 0.05
+CONTENTION_TRIES = 3
 
 
 class _Patience:
@@ -63,8 +77,7 @@ class ConversationService:
         patience = _Patience()
         created = False
         while True:
-            async with self._database.write.begin() as tx:  # T1
-                step = await self._arrivals.arrive(tx, call)
+            step = await self._arrive(call)
             match step:
                 case Answer():
                     return replace(step, created=created, language=self._settings.summary_language)
@@ -74,9 +87,9 @@ class ConversationService:
                     await self._wait(step.user_id, call.topic, patience)
                 case Claimed():
                     answer = await self._open(step, patience)
-                    if answer is not None:
+                    if answer is not None and (step.is_own or answer.degraded):
                         return replace(answer, language=self._settings.summary_language)
-                    created = True
+                    created |= answer is not None
 
     async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
         """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
@@ -89,7 +102,7 @@ class ConversationService:
                 await self._wait(user_id, topic, patience)
                 continue
             answer = await self._open(step, patience)
-            if answer is not None:
+            if answer is not None and step.is_own:
                 return answer.conversation
 
     async def append(self, conversation_id: str, batch: Sequence[NewMessage]) -> list[Message]:
@@ -101,6 +114,7 @@ class ConversationService:
 
     async def preview_seed(self, user_id: str, *, topic: str = GENERAL) -> Seed:
         """What the next conversation would start with, as of now."""
+        self._check_topic(topic)
         async with self._database.read.begin() as tx:
             await users.get(tx, user_id)
             material = await self._seeds.gather(tx, user_id, topic)
@@ -123,17 +137,31 @@ class ConversationService:
         if topic != GENERAL and self._settings.topics == "off":
             raise TopicsAreOff
 
+    async def _arrive(self, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
+        """T1, and again when another transaction was in the way: two requests that name the same identities."""
+        for tries in range(CONTENTION_TRIES):
+            try:
+                async with self._database.write.begin() as tx:
+                    return await self._arrivals.arrive(tx, call)
+            except (Contended, DBAPIError) as error:
+                if tries + 1 == CONTENTION_TRIES or not is_contention(error):
+                    raise
+        raise Contended
+
     async def _open(self, claimed: Claimed, patience: _Patience) -> Answer | None:
-        """Carry a claimed opening through; None when our own message has to be placed once more."""
+        """Carry a claimed opening through; None when somebody else has taken it over."""
         attempt = claimed.attempt
         try:
-            conversation_id = await self._opener.open(attempt, now=self._clock(), deadline=patience.remote_deadline)
+            conversation_id = await self._opener.open(
+                attempt, answers=claimed.is_own, now=self._clock(), deadline=patience.remote_deadline
+            )
         except FenceLost:
             return None
         except UpstreamUnavailable as error:
             return await self._degraded(claimed, error)
-        if not claimed.is_own:
-            return None
+        except Exception:
+            await self._give_up(attempt)
+            raise
         async with self._database.read.begin() as tx:
             conversation = await windows.get(tx, attempt.user_id, conversation_id)
             message = None
@@ -141,22 +169,40 @@ class ConversationService:
                 message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
         return Answer(conversation, message, created=True)
 
-    async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable) -> Answer:
-        """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error."""
-        attempt = claimed.attempt
+    async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable) -> Answer | None:
+        """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error.
+
+        A `/new` is never served with the old conversation, whatever the opening that it took over was made for.
+        """
+        attempt, said = claimed.attempt, claimed.message
         async with self._database.write.begin() as tx:
+            opening = await openings.held(tx, attempt)
+            if opening is None:
+                return None
             stale = None
-            if attempt.plan.reason.leaves_a_usable_conversation:
+            if attempt.plan.reason.leaves_a_usable_conversation and not (said is not None and said.is_command):
                 stale = await windows.active(tx, attempt.user_id, attempt.plan.topic)
-            await openings.release(tx, attempt, answered=stale is not None and claimed.is_own)
-            message = None
-            if stale is not None and claimed.message is not None:
-                message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
-                message.answered_conversation_id = stale.id
-                messages.join(message, stale, moves_window=False)
+            refused = isinstance(error, UpstreamRefused)
+            await openings.release(tx, opening, answered=stale is not None and claimed.is_own, refused=refused)
+            message = await self._serve(tx, said, stale) if said is not None and stale is not None else None
         if stale is None:
             raise error
         return Answer(stale, message, degraded=True)
+
+    async def _serve(self, tx: AsyncSession, said: Message, stale: Conversation) -> Message:
+        message = await tx.get_one(Message, (said.user_id, said.id))
+        message.answered_conversation_id = stale.id
+        if message.conversation_id is None:
+            messages.join(message, stale, moves_window=False)
+        return message
+
+    async def _give_up(self, attempt: Attempt) -> None:
+        """Free the lease after an error that nobody expected; when that fails, too, the lease runs out by itself."""
+        with suppress(Exception):
+            async with self._database.write.begin() as tx:
+                opening = await openings.held(tx, attempt)
+                if opening is not None:
+                    await openings.release(tx, opening)
 
     async def _wait(self, user_id: str, topic: str, patience: _Patience) -> None:
         while time.monotonic() < patience.wait_until:

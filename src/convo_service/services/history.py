@@ -78,28 +78,23 @@ def _conditions(wanted: ConversationFilter) -> list[sa.ColumnElement[bool]]:
 async def conversation_messages(tx: AsyncSession, conversation_id: str, page: Page) -> Listing[Message]:
     """The thread of one conversation, by `(sent_at, id)`."""
     conversation = await windows.find(tx, conversation_id)
-    query = sa.select(Message).where(
-        Message.user_id == conversation.user_id, Message.conversation_id == conversation.id
-    )
-    return await _page(tx, query, page, Message.sent_at, Message.id)
+    scope = (Message.user_id == conversation.user_id, Message.conversation_id == conversation.id)
+    return await _page(tx, sa.select(Message), page, Message.sent_at, Message.id, scope=scope)
 
 
 async def user_messages(tx: AsyncSession, user_id: str, page: Page) -> Listing[Message]:
     """The thread of one user across all conversations, by `(sent_at, id)`."""
     await users.get(tx, user_id)
-    return await _page(tx, sa.select(Message).where(Message.user_id == user_id), page, Message.sent_at, Message.id)
+    scope = (Message.user_id == user_id,)
+    return await _page(tx, sa.select(Message), page, Message.sent_at, Message.id, scope=scope)
 
 
 async def chain(tx: AsyncSession, conversation_id: str, page: Page) -> Listing[Conversation]:
     """A conversation with its ancestors and descendants, in the order of opening."""
     start = await windows.find(tx, conversation_id)
-    members = await _chain_ids(tx, start)
-    query = (
-        sa.select(Conversation)
-        .options(windows.WITH_SEED)
-        .where(Conversation.user_id == start.user_id, Conversation.id.in_(members))
-    )
-    return await _page(tx, query, page, Conversation.number, Conversation.id)
+    scope = (Conversation.user_id == start.user_id, Conversation.id.in_(await _chain_ids(tx, start)))
+    query = sa.select(Conversation).options(windows.WITH_SEED)
+    return await _page(tx, query, page, Conversation.number, Conversation.id, scope=scope)
 
 
 async def _chain_ids(tx: AsyncSession, start: Conversation) -> Sequence[str]:
@@ -132,12 +127,18 @@ async def _page(
     page: Page,
     key: sa.orm.InstrumentedAttribute[Any],
     identifier: sa.orm.InstrumentedAttribute[str],
+    *,
+    scope: Sequence[sa.ColumnElement[bool]] = (),
 ) -> Listing[Any]:
-    """One page by `(key, id)`. With `before` alone the page is read backwards and turned round."""
+    """One page by `(key, id)`. With `before` alone the page is read backwards and turned round.
+
+    A cursor has to be a row of `scope`, and need not match a filter any more: what is listed may change meanwhile.
+    """
+    query = query.where(*scope)
     backwards = page.before is not None and page.after is None
     for cursor, is_after in ((page.after, True), (page.before, False)):
         if cursor is not None:
-            position = await _position(tx, query, cursor, key, identifier)
+            position = await _position(tx, scope, cursor, key, identifier)
             beyond = sa.tuple_(key, identifier)
             forwards = is_after == (page.order == "asc")
             query = query.where(beyond > position if forwards else beyond < position)
@@ -151,13 +152,12 @@ async def _page(
 
 async def _position(
     tx: AsyncSession,
-    query: sa.Select[Any],
+    scope: Sequence[sa.ColumnElement[bool]],
     cursor: str,
     key: sa.orm.InstrumentedAttribute[Any],
     identifier: sa.orm.InstrumentedAttribute[str],
 ) -> sa.Tuple:
-    """Where a cursor stands; it has to be a row of this very list."""
-    found = (await tx.execute(query.with_only_columns(key).where(identifier == cursor).limit(1))).first()
+    found = (await tx.execute(sa.select(key).where(identifier == cursor, *scope).limit(1))).first()
     if found is None:
         raise InvalidCursor
     return sa.tuple_(sa.literal(found[0], key.type), sa.literal(cursor))

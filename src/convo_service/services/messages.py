@@ -104,10 +104,12 @@ async def append(
 
 
 def _settle(message: Message, conversation: Conversation) -> None:
+    """A user's message moves the window when it is inside it; one that comes after its end does not revive it."""
     inbound = message.direction == "inbound"
     message.late = not conversation.is_active or (inbound and message.sent_at < conversation.last_inbound_at)
     message.answered_conversation_id = conversation.id
-    join(message, conversation, moves_window=inbound and not message.late)
+    current = not message.late and message.sent_at - conversation.last_inbound_at < conversation.timeout
+    join(message, conversation, moves_window=inbound and current and not message.is_command)
 
 
 async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:

@@ -19,6 +19,9 @@ from convo_service.telemetry import get_logger
 
 REMOTE_SECONDS = 8.0  # all calls of one opening together
 
+# What an opening keeps when OpenAI refused its seed: a conversation that starts empty is better than none.
+WITHOUT: dict[str, Any] = {"text": "", "carried": [], "message": None}
+
 log = get_logger()
 
 
@@ -30,8 +33,10 @@ class Opener:
     llm: LLMClient
     seeds: SeedMaker
 
-    async def open(self, attempt: Attempt, *, now: datetime, deadline: float) -> str:
+    async def open(self, attempt: Attempt, *, answers: bool, now: datetime, deadline: float) -> str:
         """Run S2 to T4 and return the id of the new conversation; `deadline` is on `time.monotonic()`.
+
+        `answers`: the caller carries the message that the opening waits for.
 
         Raises UpstreamUnavailable (the opening stays claimed: release it) and FenceLost.
         """
@@ -41,45 +46,49 @@ class Opener:
         await self._remember(attempt, remote_id)
         if items := _items(attempt.seed):
             await self.llm.add_items(remote_id, items, deadline=deadline)
-        await self._finish(attempt, remote_id, now)
+        await self._finish(attempt, remote_id, now, answers=answers)
         return remote_id
 
     async def _seeded(self, attempt: Attempt, now: datetime) -> Attempt:
         """S2: make the seed, and save it, so that whoever takes over uses the same."""
         if attempt.seed is not None:
             return attempt
+        seed = await self._made(attempt, now) if attempt.may_seed else dict(WITHOUT)
+        async with self.database.write.begin() as tx:
+            (await openings.fenced(tx, attempt)).seed = seed
+        return replace(attempt, seed=seed)
+
+    async def _made(self, attempt: Attempt, now: datetime) -> dict[str, Any]:
         plan = attempt.plan
         async with self.database.read.begin() as tx:
             material = await self.seeds.gather(tx, attempt.user_id, plan.topic, forget=plan.forget)
             carried = await _carried(tx, attempt)
             opener = await _opening_text(tx, attempt)
         seed = seeds.to_json(await self.seeds.make(material, now=now))
-        seed |= {"carried": carried, "message": opener}
-        async with self.database.write.begin() as tx:
-            (await openings.fenced(tx, attempt)).seed = seed
-        return replace(attempt, seed=seed)
+        return seed | {"carried": carried, "message": opener}
 
     async def _remember(self, attempt: Attempt, remote_id: str) -> None:
         """T3: from here on the id is ours; an id that we already know is no answer."""
         async with self.database.write.begin() as tx:
-            strange = await openings.is_known(tx, remote_id)
-            if not strange:
+            is_new = await openings.take_id(tx, remote_id)
+            if is_new:
                 opening = await openings.fenced_or_discard(tx, attempt, remote_id)
                 if opening is not None:
                     opening.remote_id = remote_id
                     opening.state = "seeding"
-        if strange:
+        if not is_new:
             log.warning("openai_gave_a_known_id", conversation=remote_id)
             raise UpstreamUnavailable
         if opening is None:
             raise FenceLost
 
-    async def _finish(self, attempt: Attempt, remote_id: str, now: datetime) -> None:
+    async def _finish(self, attempt: Attempt, remote_id: str, now: datetime, *, answers: bool) -> None:
         """T4: close the old, insert the new, link the message, delete the opening."""
         async with self.database.write.begin() as tx:
             opening = await openings.fenced_or_discard(tx, attempt, remote_id)
             if opening is not None:
-                await openings.finish(tx, opening, remote_id, now, self.seeds.settings.window.total_seconds())
+                timeout = self.seeds.settings.window.total_seconds()
+                await openings.finish(tx, opening, remote_id, now=now, timeout_seconds=timeout, answers=answers)
         if opening is None:
             raise FenceLost
         log.info(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import database_time
-from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, Seed, User
+from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, RemoteId, Seed, User
 from convo_service.db.statements import insert_ignore
 from convo_service.domain.ids import new_id
 from convo_service.domain.window import Reason
@@ -50,6 +50,7 @@ class Attempt:
     plan: Plan
     parent_id: str | None
     seed: dict[str, Any] | None  # made by an earlier attempt
+    may_seed: bool = True  # False: OpenAI refused the seed of an earlier attempt, and would again
 
 
 async def pending(tx: AsyncSession, user_id: str, topic: str) -> Opening | None:
@@ -94,11 +95,11 @@ async def claim(tx: AsyncSession, user: User, plan: Plan, parent_id: str | None)
 
 
 async def _waits_for_a_message(tx: AsyncSession, opening: Opening) -> bool:
-    """Whether the message that the opening was made for has had no answer yet."""
+    """Whether the message that the opening was made for is in no conversation yet."""
     if opening.message_id is None:
         return False
     message = await tx.get_one(Message, (opening.user_id, opening.message_id))
-    return message.answered_conversation_id is None
+    return message.conversation_id is None
 
 
 def _adopt(opening: Opening, plan: Plan, parent_id: str | None) -> None:
@@ -119,8 +120,9 @@ async def _take_over(tx: AsyncSession, opening: Opening, now: float) -> None:
         await discard(tx, opening.remote_id, "taken_over", now)
     opening.attempt_id = new_id("att")
     opening.lease_until = now + LEASE_SECONDS
-    opening.state = "reserving"
     opening.remote_id = None
+    if opening.state != "refused":
+        opening.state = "reserving"
 
 
 def _attempt(opening: Opening) -> Attempt:
@@ -134,7 +136,14 @@ def _attempt(opening: Opening) -> Attempt:
         forget=opening.forget,
         seed_message=opening.seed_message,
     )
-    return Attempt(opening.attempt_id, opening.user_id, plan, opening.parent_conversation_id, opening.seed)
+    return Attempt(
+        opening.attempt_id,
+        opening.user_id,
+        plan,
+        opening.parent_conversation_id,
+        opening.seed,
+        may_seed=opening.state != "refused",
+    )
 
 
 async def discard(tx: AsyncSession, remote_id: str, why: str, now: float | None = None) -> None:
@@ -145,22 +154,29 @@ async def discard(tx: AsyncSession, remote_id: str, why: str, now: float | None 
     await insert_ignore(tx, RemoteGarbage, row)
 
 
-async def release(tx: AsyncSession, attempt: Attempt, *, answered: bool) -> None:
+async def release(tx: AsyncSession, opening: Opening, *, answered: bool = False, refused: bool = False) -> None:
     """After a failure that we saw: free the lease at once. The opening stays, because the rollover is still owed.
 
     `answered`: its message was served with the old conversation, so it waits for no message of its own any more.
+    `refused`: OpenAI did not take the seed, so the next attempt goes without.
     """
-    try:
-        opening = await fenced(tx, attempt)
-    except FenceLost:
-        return
-    if answered:
-        opening.message_id = None
     if opening.remote_id is not None:
         await discard(tx, opening.remote_id, "failed")
+        if refused:
+            opening.state = "refused"
+            opening.seed = None
+    if answered:
+        opening.message_id = None
     opening.remote_id = None
-    opening.state = "reserving"
     opening.lease_until = 0
+
+
+async def held(tx: AsyncSession, attempt: Attempt) -> Opening | None:
+    """The opening while it is ours, with the user locked; None when somebody has taken it over."""
+    try:
+        return await fenced(tx, attempt)
+    except FenceLost:
+        return None
 
 
 async def fenced(tx: AsyncSession, attempt: Attempt) -> Opening:
@@ -172,24 +188,27 @@ async def fenced(tx: AsyncSession, attempt: Attempt) -> Opening:
     return opening
 
 
-async def is_known(tx: AsyncSession, remote_id: str) -> bool:
-    """Whether an id that OpenAI gives as new is one that we have."""
-    used = sa.select(Conversation.id).where(Conversation.id == remote_id).limit(1)
-    garbage = sa.select(RemoteGarbage.remote_id).where(RemoteGarbage.remote_id == remote_id)
-    return (await tx.scalar(used)) is not None or (await tx.scalar(garbage)) is not None
+async def take_id(tx: AsyncSession, remote_id: str) -> bool:
+    """Take an id that OpenAI gives as new; False when it is one that we know, which is no answer."""
+    used = await tx.scalar(sa.select(Conversation.id).where(Conversation.id == remote_id).limit(1))
+    return used is None and await insert_ignore(tx, RemoteId, {"remote_id": remote_id})
 
 
 async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) -> Opening | None:
     """The opening while it is ours; else the remote conversation is garbage, in the same transaction."""
-    try:
-        return await fenced(tx, attempt)
-    except FenceLost:
+    opening = await held(tx, attempt)
+    if opening is None:
         await discard(tx, remote_id, "fence_lost")
-        return None
+    return opening
 
 
-async def finish(tx: AsyncSession, opening: Opening, remote_id: str, now: datetime, timeout_seconds: float) -> None:
-    """T4: close the old, insert the new, link the message, delete the opening."""
+async def finish(
+    tx: AsyncSession, opening: Opening, remote_id: str, *, now: datetime, timeout_seconds: float, answers: bool
+) -> None:
+    """T4: close the old, insert the new, link the message, delete the opening.
+
+    `answers`: whoever finishes carries the opening's own message, which has its answer with this.
+    """
     user = await users.lock(tx, opening.user_id)
     old = await windows.active(tx, user.id, opening.topic)
     if old is not None:
@@ -216,8 +235,10 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, now: dateti
     await _keep_seed(tx, opening, conversation)
     if opening.message_id is not None:
         message = await tx.get_one(Message, (user.id, opening.message_id))
-        message.answered_conversation_id = conversation.id
-        messages.join(message, conversation, moves_window=True)
+        if message.conversation_id is None:
+            messages.join(message, conversation, moves_window=True)
+        if answers:
+            message.answered_conversation_id = conversation.id
     await tx.delete(opening)
 
 

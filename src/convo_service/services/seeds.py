@@ -31,7 +31,7 @@ class SeedMaker:
         if not self.settings.include_summary:
             return Material()
         client = await self._client(tx, user_id)
-        conversation = None if forget else await windows.newest(tx, user_id, topic)
+        conversation = None if forget else await windows.to_go_on_from(tx, user_id, topic)
         if conversation is None:
             return Material(client)
         said = await messages.said_in(tx, user_id, conversation.id, most=MAX_MESSAGES)

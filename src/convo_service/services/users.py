@@ -12,7 +12,7 @@ from convo_service.db.statements import insert_ignore
 from convo_service.domain.identities import USER_ID, Identity, normalise
 from convo_service.domain.ids import new_id
 from convo_service.domain.rollout import Rollout
-from convo_service.errors import IdentityTaken, UserNotFound
+from convo_service.errors import Contended, IdentityTaken, UserNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,19 @@ async def arrive(
 
     Returns the user, and whether one of the aliases belongs to somebody else.
     """
-    if USER_ID.fullmatch(identity):
-        user = await lock(tx, identity)
-        named = []
-    else:
-        named = [normalise(identity)]
-    named += [normalise(alias) for alias in aliases]
+    given = None if USER_ID.fullmatch(identity) else normalise(identity)
+    named = [*([given] if given else []), *(normalise(alias) for alias in aliases)]
     owners = await _owners(tx, named)
-    if not USER_ID.fullmatch(identity):
-        known = next((owners[one.value] for one in named if one.value in owners), None)
-        user = await lock(tx, known) if known else await _create(tx, named[0], at, rollout)
+    known = identity if given is None else next((owners[one.value] for one in named if one.value in owners), None)
+    user = await lock(tx, known) if known is not None else await _create(tx, named[0], at, rollout)
     taken = any(owners.get(one.value, user.id) != user.id for one in named)
-    for one in named:
+    # In one order for everybody, so that two requests with the same names wait for each other and not in a circle.
+    for one in sorted(named, key=lambda one: one.value):
         if one.value not in owners:
-            taken |= not await _link(tx, user.id, one, at)
+            linked = await _link(tx, user.id, one, at)
+            if not linked and known is None:
+                raise Contended  # somebody made a user of the same name in this moment: that one is it
+            taken |= not linked
     await _judge_cohort(tx, user, rollout)
     return user, taken
 
@@ -133,17 +132,12 @@ async def _owners(tx: AsyncSession, identities: Sequence[Identity]) -> dict[str,
 
 
 async def _create(tx: AsyncSession, identity: Identity, at: datetime, rollout: Rollout) -> User:
-    """Create a user, unless another transaction made the same one in this moment: then that one is it."""
     user_id = new_id("usr")
     cohort = rollout.cohort(user_id, [identity.value])
     user = User(id=user_id, cohort=cohort, first_seen_at=at, last_seen_at=at)
     tx.add(user)
     await tx.flush()
-    if await _link(tx, user.id, identity, at):
-        return user
-    await tx.delete(user)
-    await tx.flush()
-    return await lock(tx, (await _owners(tx, [identity]))[identity.value])
+    return user
 
 
 async def _link(tx: AsyncSession, user_id: str, identity: Identity, at: datetime) -> bool:

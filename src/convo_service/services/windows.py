@@ -32,7 +32,7 @@ async def active(tx: AsyncSession, user_id: str, topic: str) -> Conversation | N
     return found
 
 
-async def latest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
+async def current_or_last(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
     """The active conversation of a (user, topic), else the one that was closed last."""
     if (current := await active(tx, user_id, topic)) is not None:
         return current
@@ -40,9 +40,9 @@ async def latest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | N
     return last
 
 
-async def newest(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
+async def to_go_on_from(tx: AsyncSession, user_id: str, topic: str) -> Conversation | None:
     """The conversation whose talk a new one of this topic goes on from; a new topic follows the user's last one."""
-    found = await latest(tx, user_id, topic)
+    found = await current_or_last(tx, user_id, topic)
     if found is not None:
         return found
     last: Conversation | None = await tx.scalar(
