@@ -14,7 +14,7 @@ from convo_service.routes.problems import problem
 from convo_service.telemetry import get_logger, request_id
 
 HEADER = b"x-request-id"
-_ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ACCEPTABLE = re.compile(rb"(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,128}")  # with a letter: a phone number is no id
 
 log = get_logger()
 
