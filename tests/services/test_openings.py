@@ -348,3 +348,21 @@ async def test_a_repeat_in_another_topic(gateway: Gateway, emulator: Emulator, c
     assert_problem(await gateway.post("ordine", id="wamid.A", topic="aa", at=sent), 503, "upstream_unavailable")
     again = await gateway.say("ordine", id="wamid.A", topic="bb", at=sent)
     assert (again["conversation"]["id"], again["message"]["late"]) == (first["id"], True)
+
+
+async def test_a_reset_that_meets_another_rollover(
+    gateway: Gateway, emulator: Emulator, clock: Clock, database: Database
+) -> None:
+    """A reset that takes over somebody else's rollover and fails with it is 503, and the message still gets through."""
+    first = (await gateway.say("ciao"))["conversation"]
+    clock.advance(days=3)
+    emulator.fail_next("conversations.create", delay=1.0)
+    emulator.fail_next("conversations.create", status=500)
+    slow = asyncio.create_task(gateway.say("eccomi"))
+    await _until_called(emulator, "conversations.create", 2)
+    await _age(database)
+    answer = await gateway.http.post(f"/users/{first['user_id']}/reset")
+    assert_problem(answer, 503, "upstream_unavailable")
+    new = (await slow)["conversation"]
+    assert (new["created_reason"], new["message_count"]) == ("idle_timeout", 1)
+    assert (await gateway.http.post(f"/users/{first['user_id']}/reset")).json()["parent_conversation_id"] == new["id"]

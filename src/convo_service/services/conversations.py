@@ -102,6 +102,8 @@ class ConversationService:
                 await self._wait(user_id, topic, patience)
                 continue
             answer = await self._open(step, patience)
+            if answer is not None and answer.degraded:
+                raise UpstreamUnavailable
             if answer is not None and step.is_own:
                 return answer.conversation
 
