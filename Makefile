@@ -21,17 +21,21 @@ $(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-# The key is made once and kept in var/key; without OPENAI_API_KEY the emulator answers.
-run: export DATABASE_URL := $(or $(DATABASE_URL),sqlite+aiosqlite:///var/convo.db)
+# The key is made once and kept in var/key; without OPENAI_API_KEY the emulator answers. The database is
+# var/convo.db, unless the settings, read as the command reads them, have a DATABASE_URL; when they cannot be read,
+# `migrate` says why. Ctrl-C ends it without an error.
 run: setup
 	@mkdir -p var
-	@$(BIN)/convo-service migrate
 	@test -s var/key || (umask 077 && $(BIN)/python -c 'import secrets; print("csk_local_" + secrets.token_hex(20))' > var/key)
-	@printf '\nKey (admin): %s\nTry, in another terminal:\n\n' "$$(cat var/key)"
-	@printf "curl -s http://$(HOST):$(PORT)/conversations -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'\n\n" \
-	  "$$(cat var/key)" '{"identity":"+39 333 123 4567","message":{"id":"wamid.1","text":"Buongiorno, avete la farina tipo 00 da 25 kg?"}}'
-	@BOOTSTRAP_ADMIN_KEY="$$(cat var/key)" $(BIN)/convo-service serve --host $(HOST) --port $(PORT) \
-	  $$(test -n "$$OPENAI_API_KEY" || grep -qsE '^ *OPENAI_API_KEY *=.*[^ ]' .env || echo --emulator)
+	@trap : INT TERM; \
+	$(BIN)/python -c 'from convo_service.settings import Settings; exit("database_url" in Settings().model_fields_set)' \
+	  2>/dev/null && export DATABASE_URL=sqlite+aiosqlite:///var/convo.db; \
+	$(BIN)/convo-service migrate || exit; \
+	printf '\nKey (admin): %s\nTry, in another terminal:\n\n' "$$(cat var/key)"; \
+	printf "curl -s http://$(HOST):$(PORT)/conversations -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '%s'\n\n" \
+	  "$$(cat var/key)" '{"identity":"+39 333 123 4567","message":{"id":"wamid.1","text":"Buongiorno, avete la farina tipo 00 da 25 kg?"}}'; \
+	BOOTSTRAP_ADMIN_KEY="$$(cat var/key)" $(BIN)/convo-service serve --host $(HOST) --port $(PORT) --emulator-without-key \
+	  || test $$? -eq 130 -o $$? -eq 143
 
 test: setup
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term

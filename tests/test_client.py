@@ -38,3 +38,27 @@ async def test_problems(app: FastAPI, key: str) -> None:
         with pytest.raises(ProblemError) as caught:
             await convo.look_up("+390000000")
     assert (caught.value.problem.status, caught.value.problem.code) == (404, "user_not_found")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7), ("\u00b2", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("9" * 10, None)]
+)
+async def test_an_answer_that_is_not_ours(header: str, seconds: int | None) -> None:
+    """A proxy's page is a refusal like any other, and a Retry-After that is no number of seconds is none."""
+
+    def proxy(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            502, headers=[(b"Retry-After", header.encode("latin-1"))], text="<html>Bad Gateway</html>"
+        )
+
+    async with ConvoClient("http://convo", "k", transport=httpx.MockTransport(proxy)) as convo:
+        with pytest.raises(ProblemError) as caught:
+            await convo.look_up("+390000000")
+    problem = caught.value.problem
+    assert (problem.status, problem.code, problem.title, problem.instance) == (
+        502,
+        "http_502",
+        "Bad Gateway",
+        "/users/lookup",
+    )
+    assert caught.value.retry_after == seconds

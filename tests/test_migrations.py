@@ -143,9 +143,67 @@ def test_plain_alembic(tmp_path: Path) -> None:
 
 def test_offline_sql() -> None:
     """`alembic upgrade head --sql` prints the script for a database administrator, without any database."""
+    done = offline("postgresql://nobody@nowhere/d")
+    assert done.returncode == 0
+    assert "CREATE UNIQUE INDEX uq_conversations_active" in done.stdout
+
+
+def test_no_offline_sql_for_sqlite(tmp_path: Path) -> None:
+    """A SQLite database gets no script of PostgreSQL's: a table there is altered by reading and copying it."""
+    done = offline(f"sqlite:///{tmp_path / 'offline.db'}")
+    said = done.stdout + done.stderr
+    assert (done.returncode != 0, "without --sql" in said, len(said.splitlines())) == (True, True, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def offline(url: str) -> subprocess.CompletedProcess[str]:
+    """Ask for the script of a database's upgrade."""
     run = [sys.executable, "-m", "alembic", "upgrade", "head", "--sql"]
-    printed = subprocess.run(run, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
-    assert "CREATE UNIQUE INDEX uq_conversations_active" in printed.stdout
+    environment = {**os.environ, "DATABASE_URL": url}
+    return subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True)  # noqa: S603
+
+
+UPGRADE = """
+import sys
+from alembic import command
+from convo_service.db import migrations
+config = migrations.config(sys.argv[1])
+if sys.argv[2:]:
+    config.set_main_option("version_locations", sys.argv[2])
+command.upgrade(config, "head")
+"""
+SLOW = """
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "0001", None, None, None
+def upgrade():
+    op.execute("SELECT pg_sleep(5.5)")
+    op.execute("CREATE TABLE seen AS SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout'")
+"""
+
+
+def upgrade_twice(*arguments: str) -> None:
+    """Two replicas start at once, and each migrates."""
+    run = [sys.executable, "-c", UPGRADE, *arguments]
+    both = [subprocess.Popen(run, stderr=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
+    errors = [one.communicate(timeout=60)[1] for one in both]
+    assert [one.returncode for one in both] == [0, 0], errors
+
+
+def test_two_upgrades_at_once(empty_url: str) -> None:
+    """Replicas that start together migrate one after the other."""
+    upgrade_twice(empty_url)
+    assert on(empty_url, drift) == []
+
+
+@pytest.mark.parametrize("empty_url", ["postgres"], indirect=True)
+def test_a_slow_upgrade(empty_url: str, tmp_path: Path) -> None:
+    """An upgrade may take longer than a request, and the next one waits for it; a table's lock it asks briefly."""
+    (tmp_path / "20261122_0001_slow.py").write_text(SLOW)
+    upgrade_twice(empty_url, str(tmp_path))
+    query = sa.text("SELECT name, setting FROM seen")
+    seen = {row.name: row.setting for row in on(empty_url, lambda connection: connection.execute(query).all())}
+    assert (seen["statement_timeout"], seen["idle_in_transaction_session_timeout"]) == ("0", "0")
+    assert seen["lock_timeout"] == "5000"
 
 
 def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:

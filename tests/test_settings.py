@@ -65,6 +65,9 @@ def test_alias(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         pytest.param("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d", id="as panels give it"),
         pytest.param("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d", id="plain PostgreSQL"),
         pytest.param("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg://u:p@h/d", id="whole"),
+        pytest.param(
+            "postgres://u:p%40@h/d?sslmode=require", "postgresql+asyncpg://u:p%40@h/d?ssl=require", id="libpq's sslmode"
+        ),
     ],
 )
 def test_database_urls(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
@@ -83,6 +86,11 @@ def test_database_urls(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -
         ("DATABASE_URL", "mysql://h/d"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite://h/a.db"),
+        ("DATABASE_URL", "sqlite:///file:a.db?uri=true"),
+        ("DATABASE_URL", "postgresql://u:short@h:port/d"),
+        ("DATABASE_URL", "postgresql://u:short@h:99999/d"),
+        ("DATABASE_URL", "postgresql://u@h/d?wrong=short"),
         ("BOOTSTRAP_ADMIN_KEY", "short"),
         ("SUMMARY_LANGUAGE", "de"),
         ("TOPICS", "sometimes"),
@@ -95,3 +103,8 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert "short" not in str(caught.value)
+
+
+def test_the_file_of_a_url() -> None:
+    """The file is the one that the driver opens: a URL's escapes are read."""
+    assert Settings(database_url="sqlite:////srv/due%20parole.db").sqlite_file == Path("/srv/due parole.db")

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 FAILED = 1
 USAGE_ERROR = 2
 DRAIN_SECONDS = 10
+MAX_NAME_CHARS = 128
 DEMO_DATABASE = Path("var/demo.db")
 
 app = typer.Typer(
@@ -35,8 +36,11 @@ app.add_typer(keys_app, name="keys")
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
     emulator: Annotated[bool, typer.Option("--emulator", help="Put an emulator where OpenAI would be.")] = False,
+    emulator_without_key: Annotated[
+        bool, typer.Option("--emulator-without-key", help="Use the emulator when OPENAI_API_KEY is not set.")
+    ] = False,
 ) -> None:
     """Serve the REST API."""
     import uvicorn
@@ -46,7 +50,8 @@ def serve(
     settings = _settings()
     configure_logging(format_=settings.log_format, level=settings.log_level)
     _require_migrated(settings)
-    service = _with_emulator(settings) if emulator else _with_openai(settings)
+    without_openai = emulator or (emulator_without_key and settings.openai_api_key is None)
+    service = _with_emulator(settings) if without_openai else _with_openai(settings)
     uvicorn.run(
         service,
         host=host,
@@ -62,13 +67,18 @@ def serve(
 def migrate() -> None:
     """Bring the database to the version of this code."""
     from alembic import command
+    from alembic.util import CommandError
 
     from convo_service.db import migrations
 
     settings = _settings()
-    _make_folder(settings)
-    with _database_errors(settings):
-        command.upgrade(migrations.config(settings.database_url), "head")
+    if file := settings.sqlite_file:
+        _make_folder(file.parent)
+    try:
+        with _database_errors(_shown(settings)):
+            command.upgrade(migrations.config(settings.database_url), "head")
+    except CommandError:
+        _refuse(settings, _revision(settings))
     typer.echo(f"{_shown(settings)} is at revision {migrations.HEAD}")
 
 
@@ -77,13 +87,16 @@ def demo(
     database: Annotated[Path, typer.Option(help="A SQLite file that does not exist yet.")] = DEMO_DATABASE,
 ) -> None:
     """Play several weeks of an Italian B2B history and print what the windows change."""
+    from urllib.parse import quote
+
     from convo_service import demo as story
 
-    database.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        story.run(f"sqlite+aiosqlite:///{database}", typer.echo)
-    except ValueError as error:
-        _stop(str(error))
+    _make_folder(database.parent)
+    with _database_errors(str(database)):
+        try:
+            story.run(f"sqlite+aiosqlite:///{quote(str(database))}", typer.echo)
+        except story.DatabaseInUse as error:
+            _stop(str(error))
 
 
 @app.command()
@@ -92,9 +105,8 @@ def openapi() -> None:
     import json
 
     from convo_service.app import create_app
-    from convo_service.settings import Settings
 
-    typer.echo(json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(create_app(_settings()).openapi(), indent=2, ensure_ascii=False))
 
 
 @keys_app.command("create")
@@ -106,6 +118,8 @@ def create_key(
     from convo_service.app import utc_now
 
     wanted = _scope(scope)
+    if not (name.strip() and name.isprintable() and len(name) <= MAX_NAME_CHARS):
+        _stop(f"--name has to be 1 to {MAX_NAME_CHARS} printable characters")
     row, key = _with_keys(lambda keys: keys.create(name, wanted, now=utc_now()))
     typer.echo(f"{row.id}  {row.scope}  {row.name}", err=True)
     typer.echo(key)
@@ -124,7 +138,7 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The id (key_...) or the 
     """Revoke a key; every replica refuses it within five seconds."""
     from convo_service.app import utc_now
 
-    if not _with_keys(lambda keys: keys.revoke(key, now=utc_now())):
+    if not key.isprintable() or not _with_keys(lambda keys: keys.revoke(key, now=utc_now())):
         _stop("No key has this id or prefix; see `convo-service keys list`.", status=FAILED)
     typer.echo("revoked")
 
@@ -133,10 +147,14 @@ def _settings() -> "Settings":
     """The settings, or one line for each that is wrong."""
     from pydantic import ValidationError
 
+    from convo_service.domain.identities import normalise
+    from convo_service.errors import InvalidIdentity
     from convo_service.settings import Settings
 
     try:
-        return Settings()
+        settings = Settings()
+        for identity in settings.rollout_identities:
+            normalise(identity)
     except ValidationError as error:
         _stop(
             *(
@@ -144,6 +162,13 @@ def _settings() -> "Settings":
                 for one in error.errors()
             )
         )
+    except InvalidIdentity as error:
+        _stop(f"ROLLOUT_USERS: {error}")
+    except UnicodeDecodeError:
+        _stop(".env: it is not UTF-8")
+    except OSError as error:
+        _stop(f".env: {error.strerror}")
+    return settings
 
 
 def _with_openai(settings: "Settings") -> "FastAPI":
@@ -164,19 +189,22 @@ def _with_emulator(settings: "Settings") -> "FastAPI":
 
 
 def _shown(settings: "Settings") -> str:
-    """The database's address without its password."""
+    """The database's address and nothing else of its URL: user, password and arguments stay where they are."""
     import sqlalchemy as sa
 
-    return sa.make_url(settings.database_url).render_as_string(hide_password=True)
+    url = sa.make_url(settings.database_url)
+    return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def _make_folder(settings: "Settings") -> None:
-    if file := settings.sqlite_file:
-        file.parent.mkdir(parents=True, exist_ok=True)
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _stop(f"The folder {folder} cannot be made: {error.strerror}", status=FAILED)
 
 
-def _require_migrated(settings: "Settings") -> None:
-    """Stop, unless the database is of this version; a file that is not there is not made by looking for it."""
+def _revision(settings: "Settings") -> str | None:
+    """The revision that the database is at; a file that is not there is not made by looking for it."""
     from convo_service.db import migrations
 
     async def revision(database: "Database") -> str | None:
@@ -184,12 +212,27 @@ def _require_migrated(settings: "Settings") -> None:
             return await migrations.current_revision(tx)
 
     file = settings.sqlite_file
-    found = None
-    if file is None or file.exists():
-        found = _on_database(settings, revision)
+    return _on_database(settings, revision) if file is None or file.exists() else None
+
+
+def _require_migrated(settings: "Settings") -> None:
+    from convo_service.db import migrations
+
+    found = _revision(settings)
     if found != migrations.HEAD:
-        state = "has no tables yet" if found is None else f"is at revision {found}, this code at {migrations.HEAD}"
-        _stop(f"{_shown(settings)} {state}. Run: convo-service migrate")
+        _refuse(settings, found)
+
+
+def _refuse(settings: "Settings", found: str | None) -> NoReturn:
+    """Say why a database at this revision is not for this code."""
+    from convo_service.db import migrations
+
+    if found is None:
+        _stop(f"{_shown(settings)} has no tables yet. Run: convo-service migrate")
+    state = f"{_shown(settings)} is at revision {found}, this code at {migrations.HEAD}"
+    if migrations.knows(found):
+        _stop(f"{state}. Run: convo-service migrate")
+    _stop(f"{state}: the code is older than the database. Use the version that migrated it, or newer.", status=FAILED)
 
 
 def _with_keys(work: "Callable[[Keys], Awaitable[Result]]") -> Result:
@@ -210,12 +253,12 @@ def _on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Res
         finally:
             await database.close()
 
-    with _database_errors(settings):
+    with _database_errors(_shown(settings)):
         return asyncio.run(run())
 
 
 @contextmanager
-def _database_errors(settings: "Settings") -> Iterator[None]:
+def _database_errors(shown: str) -> Iterator[None]:
     """A database that does not answer is one line, not a traceback; never the driver's text, which repeats values."""
     import sqlalchemy as sa
 
@@ -223,9 +266,9 @@ def _database_errors(settings: "Settings") -> Iterator[None]:
 
     try:
         yield
-    except (OSError, sa.exc.SQLAlchemyError) as error:
+    except (OSError, sa.exc.SQLAlchemyError, ValueError) as error:
         what = " ".join(f"{name}={value}" for name, value in failure(error).items())
-        _stop(f"The database {_shown(settings)} cannot be used: {what}", status=FAILED)
+        _stop(f"The database {shown} cannot be used: {what}", status=FAILED)
 
 
 def _scope(name: str) -> "Scope":

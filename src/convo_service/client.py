@@ -1,15 +1,17 @@
 """Typed async client for gateways: httpx and the wire contract, nothing else."""
 
+import re
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from convo_service import schemas
 
 Out = TypeVar("Out", bound=BaseModel)
+_SECONDS = re.compile("[0-9]{1,9}")
 
 
 class ProblemError(Exception):
@@ -82,5 +84,20 @@ def _parsed(answer: httpx.Response, out: type[Out]) -> Out:
     if answer.is_success:
         return out.model_validate_json(answer.content)
     retry_after = answer.headers.get("retry-after", "")
-    problem = schemas.Problem.model_validate_json(answer.content)
-    raise ProblemError(problem, int(retry_after) if retry_after.isdigit() else None)
+    raise ProblemError(_problem(answer), int(retry_after) if _SECONDS.fullmatch(retry_after) else None)
+
+
+def _problem(answer: httpx.Response) -> schemas.Problem:
+    """The service's own words, or the bare status of whoever answered in its place, such as a proxy."""
+    try:
+        return schemas.Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return schemas.Problem(
+            type="about:blank",
+            title=answer.reason_phrase or "Unknown status",
+            status=answer.status_code,
+            code=f"http_{answer.status_code}",
+            detail="The answer is no problem document; something between here and the service may have given it",
+            instance=answer.url.path,
+            request_id=answer.headers.get("x-request-id", ""),
+        )

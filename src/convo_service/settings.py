@@ -4,10 +4,29 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import sqlalchemy as sa
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_BOOTSTRAP_KEY_CHARS = 32
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+# Those of the driver's that are texts; another one, or one in a typing error, would only fail at the first connection.
+POSTGRES_ARGUMENTS = {
+    "host",
+    "password",
+    "passfile",
+    "port",
+    "prepared_statement_cache_size",
+    "ssl",
+    "target_session_attrs",
+    "user",
+}
 
 
 class Settings(BaseSettings):
@@ -55,18 +74,11 @@ class Settings(BaseSettings):
     def _asyncio_driver(cls, url: str) -> str:
         """Plain URLs as hosting panels give them get the asyncio driver that this service ships with."""
         scheme, _, rest = url.partition("://")
-        drivers = {
-            "sqlite": "sqlite+aiosqlite",
-            "sqlite+aiosqlite": "sqlite+aiosqlite",
-            "postgres": "postgresql+asyncpg",
-            "postgresql": "postgresql+asyncpg",
-            "postgresql+asyncpg": "postgresql+asyncpg",
-        }
-        if scheme not in drivers or not rest:
+        if scheme not in DRIVERS or not rest:
             raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
-        if drivers[scheme] == "sqlite+aiosqlite" and (rest in ("", "/") or ":memory:" in rest or "mode=memory" in rest):
-            raise ValueError("must name a file: a database in memory would lose the history")
-        return f"{drivers[scheme]}://{rest}"
+        if DRIVERS[scheme] == "sqlite+aiosqlite":
+            return _sqlite(f"sqlite+aiosqlite://{rest}")
+        return _postgres(f"postgresql+asyncpg://{rest}")
 
     @field_validator("log_level", "log_format", "summary_language", "topics", mode="before")
     @classmethod
@@ -93,7 +105,7 @@ class Settings(BaseSettings):
     @property
     def sqlite_file(self) -> Path | None:
         """The file of a SQLite database; what belongs to an installation lies beside it."""
-        return Path(self.database_url.partition(":///")[2].partition("?")[0]) if self.is_sqlite else None
+        return Path(_parsed(self.database_url).database or "") if self.is_sqlite else None
 
     @property
     def emulator_file(self) -> Path:
@@ -110,6 +122,37 @@ class Settings(BaseSettings):
     def rollout_identities(self) -> tuple[str, ...]:
         """Identities that are always inside the rollout, as they were written."""
         return _listed(self.rollout_users)
+
+
+def _parsed(url: str) -> sa.URL:
+    """A URL's parts; the library's own error would repeat them, and one may be the password."""
+    try:
+        return sa.make_url(url)
+    except (ValueError, sa.exc.ArgumentError):
+        raise ValueError("cannot be read: a port is a number; @ : / in a password are %40 %3A %2F") from None
+
+
+def _sqlite(url: str) -> str:
+    parsed = _parsed(url)
+    if parsed.host:
+        raise ValueError("must name a file after three slashes, four for a path from the root")
+    if parsed.database in (None, "", ":memory:"):
+        raise ValueError("must name a file: a database in memory would lose the history")
+    if parsed.query:
+        raise ValueError("must name a file alone, without arguments")
+    return url
+
+
+def _postgres(url: str) -> str:
+    parsed = _parsed(url)
+    if parsed.port is not None and not 1 <= parsed.port <= 65535:
+        raise ValueError("has a port that is none")
+    if sslmode := parsed.query.get("sslmode"):  # libpq's name for what the driver calls ssl
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_pairs([("ssl", str(sslmode))])
+        url = parsed.render_as_string(hide_password=False)
+    if not parsed.query.keys() <= POSTGRES_ARGUMENTS:
+        raise ValueError(f"may have these arguments: {', '.join(sorted(POSTGRES_ARGUMENTS))}, sslmode")
+    return url
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -87,13 +89,77 @@ def test_migrate_and_keys(run: "Runner") -> None:
         pytest.param(
             ["migrate"], {"CONVERSATION_TIMEOUT_HOURS": "-1"}, "CONVERSATION_TIMEOUT_HOURS: ", id="a bad knob"
         ),
+        pytest.param(["openapi"], {"CONVERSATION_TIMEOUT_HOURS": "-1"}, "CONVERSATION_TIMEOUT_HOURS: ", id="openapi"),
+        pytest.param(["migrate"], {"DATABASE_URL": "postgresql://u:geheim@h:p/d"}, "DATABASE_URL: ", id="a bad port"),
+        pytest.param(
+            ["migrate"],
+            {"DATABASE_URL": "postgresql://u:geheim@h/d?pasword=geheim"},
+            "DATABASE_URL: ",
+            id="an argument",
+        ),
+        pytest.param(["serve"], {"ROLLOUT_USERS": "+393331234567,a\x01b"}, "ROLLOUT_USERS: ", id="an identity"),
+        pytest.param(["serve", "--port", "99999"], {}, "--port", id="a port that is none"),
     ],
 )
 def test_usage_errors(run: "Runner", arguments: list[str], more: dict[str, str], said: str) -> None:
     """What is wrong with the call or the settings is one line, and exit code 2."""
     done = run(*arguments, **more)
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert "geheim" not in done.stderr
     assert not (run.folder / "data" / "convo.db").exists()
+
+
+def test_a_dotenv_in_another_encoding(run: "Runner") -> None:
+    """A `.env` that is not UTF-8 is one line."""
+    (run.folder / ".env").write_bytes(b"RESET_COMMANDS=/gi\xf9\n")
+    done = run("migrate")
+    assert (done.returncode, done.stderr.splitlines()) == (2, [".env: it is not UTF-8"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        pytest.param(["migrate"], {"DATABASE_URL": "sqlite:////proc/nope/x.db"}, id="no such folder can be made"),
+        pytest.param(["migrate"], {"DATABASE_URL": "sqlite:////proc"}, id="a folder"),
+        pytest.param(
+            ["migrate"], {"DATABASE_URL": "postgresql://u@127.0.0.1:1/d?ssl=geheim"}, id="an argument's value"
+        ),
+        pytest.param(["demo", "--database", "/proc/nope/x.db"], {}, id="the demo without a folder"),
+        pytest.param(["demo", "--database", "/proc"], {}, id="the demo in a folder"),
+    ],
+)
+def test_unusable_databases(run: "Runner", arguments: list[str], more: dict[str, str]) -> None:
+    """A database that cannot be made or opened is one line, and exit code 1."""
+    done = run(*arguments, **more)
+    assert (done.returncode, len(done.stderr.splitlines()), "geheim" in done.stderr) == (1, 1, False), done.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_newer_database(run: "Runner", command: str) -> None:
+    """Code that is older than the database says so, and which revision the database is at."""
+    run("migrate")
+    with closing(sqlite3.connect(run.folder / "data" / "convo.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    done = run(command)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "9999" in done.stderr
+    assert "older" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\x01b", "a\udcffb", "n" * 129])
+def test_names_of_keys(run: "Runner", name: str) -> None:
+    """A key's name is 1 to 128 printable characters."""
+    run("migrate")
+    done = run("keys", "create", "--name", name, "--scope", "gateway")
+    assert (done.returncode, done.stdout, "--name" in done.stderr) == (2, "", True)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_revoking_what_nobody_can_type(run: "Runner") -> None:
+    """A key that cannot be written in UTF-8 is a key that does not exist."""
+    run("migrate")
+    done = run("keys", "revoke", "a\udcffb")
+    assert (done.returncode, "No key has this id" in done.stderr) == (1, True)
 
 
 def test_serve_needs_openai_or_the_emulator(run: "Runner") -> None:
@@ -117,12 +183,20 @@ def test_no_database(run: "Runner") -> None:
     assert "ConnectionRefusedError" in done.stderr
 
 
+def test_a_password_among_the_arguments(run: "Runner") -> None:
+    """What is shown of a database is its driver, host, port and name."""
+    done = run("migrate", DATABASE_URL="postgresql://maria@127.0.0.1:1/x?password=geheim")
+    assert (done.returncode, "geheim" in done.stderr, "maria" in done.stderr) == (1, False, False)
+    assert "postgresql+asyncpg://127.0.0.1:1/x" in done.stderr
+
+
 def test_openapi(run: "Runner") -> None:
     """The document is printed without a database."""
     assert "/conversations" in json.loads(run("openapi").stdout)["paths"]
 
 
-def test_serve_with_the_emulator(run: "Runner") -> None:
+@pytest.mark.parametrize("option", ["--emulator", "--emulator-without-key"])
+def test_serve_with_the_emulator(run: "Runner", option: str) -> None:
     """`serve --emulator` says loudly what it is, answers, stops on SIGTERM, and knows everything after a restart."""
     run("migrate")
     with socket.socket() as free:
@@ -131,7 +205,7 @@ def test_serve_with_the_emulator(run: "Runner") -> None:
     seen: set[str] = set()
     for text in ("ciao", "ancora"):
         environment = {**run.environment, "BOOTSTRAP_ADMIN_KEY": KEY}
-        serve = [*COMMAND, "serve", "--emulator", "--port", str(port)]
+        serve = [*COMMAND, "serve", option, "--port", str(port)]
         process = subprocess.Popen(serve, cwd=run.folder, env=environment, stderr=subprocess.PIPE, text=True)  # noqa: S603
         try:
             seen.add(_say(port, text))
@@ -143,6 +217,17 @@ def test_serve_with_the_emulator(run: "Runner") -> None:
         assert "Application shutdown complete" in errors
     assert len(seen) == 1
     assert (run.folder / "data" / "convo.db.emulator").exists()
+
+
+@pytest.mark.parametrize("line", ['OPENAI_API_KEY="sk-test"', "export openai_api_key = sk-test # mine"])
+def test_the_emulator_leaves_when_a_key_is_there(run: "Runner", line: str) -> None:
+    """`serve --emulator-without-key` takes OpenAI as soon as the settings hold a key, however `.env` writes it."""
+    run("migrate")
+    (run.folder / ".env").write_text(line)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        done = run("serve", "--emulator-without-key", "--port", str(taken.getsockname()[1]))
+    assert ("EMULATOR" in done.stderr, "address already in use" in done.stderr) == (False, True)
 
 
 def _say(port: int, text: str) -> str:

@@ -19,6 +19,11 @@ def scripts() -> Path:
     return installed if installed.is_dir() else PACKAGE.parents[1] / "alembic"
 
 
+def knows(revision: str) -> bool:
+    """Whether a revision is one of this code's; a database of newer code is at another one."""
+    return revision in {path.name.split("_")[1] for path in scripts().glob("versions/*_*.py")}
+
+
 def config(url: str) -> "Config":
     """What `alembic.command` wants; never call those inside a running event loop."""
     from argparse import Namespace
