@@ -73,7 +73,7 @@ def migrate() -> None:
 
     settings = _settings()
     if file := settings.sqlite_file:
-        _make_folder(file.parent)
+        _make_room(file)
     try:
         with _database_errors(_shown(settings)):
             command.upgrade(migrations.config(settings.database_url), "head")
@@ -91,7 +91,7 @@ def demo(
 
     from convo_service import demo as story
 
-    _make_folder(database.parent)
+    _make_room(database)
     with _database_errors(str(database)):
         try:
             story.run(f"sqlite+aiosqlite:///{quote(str(database))}", typer.echo)
@@ -196,11 +196,14 @@ def _shown(settings: "Settings") -> str:
     return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_room(file: Path) -> None:
+    """Make the folder of a SQLite file. A folder in its place is said here: the driver would add a traceback."""
+    if file.is_dir():
+        _stop(f"{file} is a folder; a database is a file", status=FAILED)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        _stop(f"The folder {folder} cannot be made: {error.strerror}", status=FAILED)
+        _stop(f"The folder {file.parent} cannot be made: {error.strerror}", status=FAILED)
 
 
 def _revision(settings: "Settings") -> str | None:
