@@ -269,6 +269,8 @@ def _database_errors(shown: str) -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever read our output has left: that is no fault of the database
     except (OSError, sa.exc.SQLAlchemyError, ValueError) as error:
         what = " ".join(f"{name}={value}" for name, value in failure(error).items())
         _stop(f"The database {shown} cannot be used: {what}", status=FAILED)
