@@ -108,7 +108,8 @@ def _settle(message: Message, conversation: Conversation) -> None:
     inbound = message.direction == "inbound"
     message.late = not conversation.is_active or (inbound and message.sent_at < conversation.last_inbound_at)
     message.answered_conversation_id = conversation.id
-    current = not message.late and message.sent_at - conversation.last_inbound_at < conversation.timeout
+    ends = conversation.expires_at
+    current = not message.late and (ends is None or message.sent_at < ends)
     join(message, conversation, moves_window=inbound and current and not message.is_command)
 
 
