@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convo_service.domain.text import SENTENCE_CHARS, clean, cut, is_storable, sentences, tokens
+from convo_service.domain.text import SENTENCE_CHARS, clean, cut, sentences, tokens
 
 any_text = st.text(st.characters(exclude_categories=()))
 
@@ -52,7 +52,7 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     """A cleaned text is clean, storable, normal and on one line."""
     cleaned = clean(text)
     assert clean(cleaned) == cleaned
-    assert is_storable(cleaned)
+    assert b"\x00" not in cleaned.encode()
     assert unicodedata.is_normalized("NFKC", cleaned)
     assert cleaned.split(" ") == (cleaned.split() or [""])
 
@@ -71,31 +71,6 @@ def test_no_character_hides() -> None:
 def test_stacked_marks_are_cut_short() -> None:
     """Thousands of accents on one letter, which are slow to normalise, become at most thirty."""
     assert len(clean("a" + "\u0301\u0323" * 4000)) <= 31
-
-
-@pytest.mark.parametrize(
-    ("text", "storable"),
-    [
-        pytest.param("", True, id="nothing"),
-        pytest.param("perché\n👍", True, id="any ordinary text"),
-        pytest.param("a\x00", False, id="NUL"),
-        pytest.param("\ud83d", False, id="half an emoji"),
-    ],
-)
-def test_is_storable(text: str, storable: bool) -> None:
-    """Neither database is given a NUL or a lone surrogate."""
-    assert is_storable(text) is storable
-
-
-@given(any_text)
-def test_storable_text_can_be_encoded(text: str) -> None:
-    """Storable is what UTF-8 can carry and PostgreSQL accepts."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        assert not is_storable(text)
-    else:
-        assert is_storable(text) is ("\x00" not in text)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What may be stored, and what of a stored text may go on into a seed."""
+"""What of a stored text may go on into a seed, and how it is cut into sentences."""
 
 import re
 import unicodedata
@@ -17,7 +17,6 @@ _UNSEEN = re.compile(
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 # Normalising is quadratic in the number of combining marks on one letter; UAX #15 calls 30 safe.
 _MARKS = 30
@@ -41,11 +40,6 @@ _HALF_ABBREVIATIONS = word_set("all ca cad conf gg gr kg lt max min mq mt pz q.l
 def tokens(text: str) -> int:
     """The price of a text in tokens, as every budget here counts it: a quarter of its characters, rounded up."""
     return -(-len(text) // 4)
-
-
-def is_storable(text: str) -> bool:
-    """Whether both databases can hold the text: PostgreSQL refuses NUL, both refuse a lone surrogate."""
-    return _UNSTORABLE.search(text) is None
 
 
 def clean(text: str) -> str:

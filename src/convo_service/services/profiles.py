@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.models import Profile
 from convo_service.services import users
 
-FIELDS = ("name", "last_name", "ragione_sociale", "email")
-
 
 async def get(tx: AsyncSession, user_id: str) -> Profile:
     """The profile of a user; an empty one when nothing is known yet. Raises UserNotFound."""
