@@ -173,17 +173,15 @@ async def release(tx: AsyncSession, opening: Opening, *, answered: bool = False,
 
 async def held(tx: AsyncSession, attempt: Attempt) -> Opening | None:
     """The opening while it is ours, with the user locked; None when somebody has taken it over."""
-    try:
-        return await fenced(tx, attempt)
-    except FenceLost:
-        return None
+    await users.lock(tx, attempt.user_id)
+    opening = await pending(tx, attempt.user_id, attempt.plan.topic)
+    return opening if opening is not None and opening.attempt_id == attempt.id else None
 
 
 async def fenced(tx: AsyncSession, attempt: Attempt) -> Opening:
-    """The opening while it is ours, with the user locked; raises FenceLost."""
-    await users.lock(tx, attempt.user_id)
-    opening = await pending(tx, attempt.user_id, attempt.plan.topic)
-    if opening is None or opening.attempt_id != attempt.id:
+    """The same; raises FenceLost."""
+    opening = await held(tx, attempt)
+    if opening is None:
         raise FenceLost
     return opening
 
