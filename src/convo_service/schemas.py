@@ -68,7 +68,7 @@ ExternalId = Annotated[
 IdentityText = Annotated[str, StringConstraints(max_length=200), AfterValidator(_one_line), Field(min_length=1)]
 TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
-Cursor = Annotated[str, StringConstraints(max_length=128), AfterValidator(_storable)]
+AnyId = Annotated[str, StringConstraints(max_length=128), AfterValidator(_storable)]
 
 
 class Request(BaseModel):
@@ -183,8 +183,8 @@ class PageQuery(Request):
     """Where a page of a list begins."""
 
     limit: int = Field(20, ge=1, le=100)
-    after: Cursor | None = None
-    before: Cursor | None = None
+    after: AnyId | None = None
+    before: AnyId | None = None
     order: Literal["asc", "desc"] = "desc"
 
 
@@ -203,10 +203,10 @@ class UserQuery(PageQuery):
 class ConversationQuery(PageQuery):
     """Filters of the history; the times are exclusive."""
 
-    user_id: Cursor | None = None
+    user_id: AnyId | None = None
     is_active: bool | None = None
-    topic: Cursor | None = None
-    template: Cursor | None = None
+    topic: AnyId | None = None
+    template: AnyId | None = None
     created_reason: CreatedReason | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None

@@ -42,14 +42,14 @@ async def list_conversations(query: Annotated[ConversationQuery, Query()], tx: R
 
 
 @router.get("/{conversation_id}", dependencies=[DASHBOARD], summary="One conversation")
-async def get_conversation(conversation_id: schemas.Cursor, tx: ReadTx) -> schemas.Conversation:
+async def get_conversation(conversation_id: schemas.AnyId, tx: ReadTx) -> schemas.Conversation:
     """A conversation, with the seed it started with."""
     return conversation_out(await windows.find(tx, conversation_id))
 
 
 @router.get("/{conversation_id}/messages", dependencies=[DASHBOARD], summary="The thread of a conversation")
 async def list_messages(
-    conversation_id: schemas.Cursor, query: Annotated[ThreadQuery, Query()], tx: ReadTx
+    conversation_id: schemas.AnyId, query: Annotated[ThreadQuery, Query()], tx: ReadTx
 ) -> ListOf[schemas.Message]:
     """Oldest first."""
     return listing(await history.conversation_messages(tx, conversation_id, page_of(query)), message_out)
@@ -57,7 +57,7 @@ async def list_messages(
 
 @router.post("/{conversation_id}/messages", dependencies=[GATEWAY], status_code=201, summary="Append messages")
 async def append_messages(
-    conversation_id: schemas.Cursor, body: AppendMessages, services: Wired
+    conversation_id: schemas.AnyId, body: AppendMessages, services: Wired
 ) -> ListOf[schemas.Message]:
     """Append what was said elsewhere; an id that was seen before is returned as it stands."""
     batch = [appended(message, services.settings) for message in body.messages]
@@ -67,13 +67,13 @@ async def append_messages(
 
 @router.get("/{conversation_id}/chain", dependencies=[DASHBOARD], summary="Ancestors and descendants")
 async def get_chain(
-    conversation_id: schemas.Cursor, query: Annotated[ThreadQuery, Query()], tx: ReadTx
+    conversation_id: schemas.AnyId, query: Annotated[ThreadQuery, Query()], tx: ReadTx
 ) -> ListOf[schemas.Conversation]:
     """The windows that follow from one another, oldest first."""
     return listing(await history.chain(tx, conversation_id, page_of(query)), conversation_out)
 
 
 @router.post("/{conversation_id}/close", dependencies=[GATEWAY], summary="Close a conversation by hand")
-async def close_conversation(conversation_id: schemas.Cursor, services: Wired) -> schemas.Conversation:
+async def close_conversation(conversation_id: schemas.AnyId, services: Wired) -> schemas.Conversation:
     """The next message opens a new one; a conversation that is closed stays as it is."""
     return conversation_out(await services.conversations.close(conversation_id))

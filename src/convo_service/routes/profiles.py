@@ -11,12 +11,12 @@ router = APIRouter(prefix="/users/{user_id}/profile", tags=["profiles"])
 
 
 @router.get("", dependencies=[ANYBODY], summary="What is known of a user")
-async def get_profile(user_id: schemas.Cursor, tx: ReadTx) -> schemas.Profile:
+async def get_profile(user_id: schemas.AnyId, tx: ReadTx) -> schemas.Profile:
     """Every field may be null."""
     return profile_out(await profiles.get(tx, user_id))
 
 
 @router.put("", dependencies=[GATEWAY], summary="Fill or correct a profile")
-async def put_profile(user_id: schemas.Cursor, body: schemas.ProfileUpdate, tx: Tx, at: Now) -> schemas.Profile:
+async def put_profile(user_id: schemas.AnyId, body: schemas.ProfileUpdate, tx: Tx, at: Now) -> schemas.Profile:
     """The given fields are replaced, the others stay."""
     return profile_out(await profiles.save(tx, user_id, body.model_dump(exclude_unset=True), now=at))

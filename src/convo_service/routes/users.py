@@ -27,7 +27,7 @@ async def look_up(body: schemas.Lookup, tx: ReadTx) -> schemas.User:
 
 
 @router.get("/{user_id}", dependencies=[DASHBOARD], summary="One user")
-async def get_user(user_id: schemas.Cursor, tx: ReadTx) -> schemas.User:
+async def get_user(user_id: schemas.AnyId, tx: ReadTx) -> schemas.User:
     """A user with identities, active conversations and counts."""
     found = await users.get(tx, user_id)
     return user_out((await users.views(tx, [found]))[0])
@@ -35,7 +35,7 @@ async def get_user(user_id: schemas.Cursor, tx: ReadTx) -> schemas.User:
 
 @router.get("/{user_id}/messages", dependencies=[DASHBOARD], summary="A user's whole thread")
 async def list_messages(
-    user_id: schemas.Cursor, query: Annotated[ThreadQuery, Query()], tx: ReadTx
+    user_id: schemas.AnyId, query: Annotated[ThreadQuery, Query()], tx: ReadTx
 ) -> ListOf[schemas.Message]:
     """Across all conversations, oldest first."""
     return listing(await history.user_messages(tx, user_id, page_of(query)), message_out)
@@ -43,7 +43,7 @@ async def list_messages(
 
 @router.get("/{user_id}/seed", dependencies=[ANYBODY], summary="What the next conversation would start with")
 async def preview_seed(
-    user_id: schemas.Cursor, services: Wired, topic: schemas.TopicName = "general"
+    user_id: schemas.AnyId, services: Wired, topic: schemas.TopicName = "general"
 ) -> schemas.SeedPreview:
     """The seed as it would be now, and where each part of it came from."""
     seed = await services.conversations.preview_seed(user_id, topic=topic)
@@ -56,7 +56,7 @@ async def preview_seed(
 
 
 @router.post("/{user_id}/reset", dependencies=[GATEWAY], status_code=201, summary="Open a new conversation by hand")
-async def reset(user_id: schemas.Cursor, services: Wired, body: schemas.Reset | None = None) -> schemas.Conversation:
+async def reset(user_id: schemas.AnyId, services: Wired, body: schemas.Reset | None = None) -> schemas.Conversation:
     """The operator's `/new`."""
     wanted = body or schemas.Reset()
     made = await services.conversations.reset(user_id, topic=wanted.topic, forget=wanted.forget)
@@ -64,7 +64,7 @@ async def reset(user_id: schemas.Cursor, services: Wired, body: schemas.Reset | 
 
 
 @router.post("/{user_id}/identities", dependencies=[ADMIN], status_code=201, summary="Link an identity")
-async def link_identity(user_id: schemas.Cursor, body: schemas.LinkIdentity, tx: Tx, at: Now) -> schemas.User:
+async def link_identity(user_id: schemas.AnyId, body: schemas.LinkIdentity, tx: Tx, at: Now) -> schemas.User:
     """An identity of somebody else is refused; one that the user has already is no error."""
     user = await users.link(tx, user_id, body.identity, at=at)
     return user_out((await users.views(tx, [user]))[0])
