@@ -1,0 +1,29 @@
+"""The command `convo-service`; each command imports what it needs, so that `--help` stays quick."""
+
+import typer
+
+from convo_service.cli.database import migrate
+from convo_service.cli.keys import create_key, list_keys, revoke_key
+from convo_service.cli.serving import demo, openapi, serve
+
+app = typer.Typer(
+    help="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(migrate)
+app.command()(demo)
+app.command()(openapi)
+
+keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+keys_app.command("create")(create_key)
+keys_app.command("list")(list_keys)
+keys_app.command("revoke")(revoke_key)
+app.add_typer(keys_app, name="keys")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,135 @@
+"""What several commands share: the settings, the database, and how a command stops."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from convo_service.db.engine import Database
+    from convo_service.settings import Settings
+
+Result = TypeVar("Result")
+
+FAILED = 1
+USAGE_ERROR = 2
+
+
+def stop(*lines: str, status: int = USAGE_ERROR) -> NoReturn:
+    """Say why, and leave."""
+    for line in lines:
+        typer.echo(line, err=True)
+    raise typer.Exit(status)
+
+
+def read_settings() -> "Settings":
+    """The settings, or one line for each that is wrong."""
+    from pydantic import ValidationError
+
+    from convo_service.domain.identities import normalise
+    from convo_service.errors import InvalidIdentity
+    from convo_service.settings import Settings
+
+    try:
+        settings = Settings()
+        for identity in settings.rollout_identities:
+            normalise(identity)
+    except ValidationError as error:
+        stop(
+            *(
+                f"{'_'.join(str(part) for part in one['loc']).upper() or 'settings'}: {one['msg']}"
+                for one in error.errors()
+            )
+        )
+    except InvalidIdentity as error:
+        stop(f"ROLLOUT_USERS: {error}")
+    except UnicodeDecodeError:
+        stop(".env: it is not UTF-8")
+    except OSError as error:
+        stop(f".env: {error.strerror}")
+    return settings
+
+
+def shown(settings: "Settings") -> str:
+    """The database's address and nothing else of its URL: user, password and arguments stay where they are."""
+    import sqlalchemy as sa
+
+    url = sa.make_url(settings.database_url)
+    return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def make_room(file: Path) -> None:
+    """Make the folder of a SQLite file. A folder in its place is said here: the driver would add a traceback."""
+    if file.is_dir():
+        stop(f"{file} is a folder; a database is a file", status=FAILED)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"The folder {file.parent} cannot be made: {error.strerror}", status=FAILED)
+
+
+@contextmanager
+def database_errors(address: str) -> Iterator[None]:
+    """A database that does not answer is one line, not a traceback; never the driver's text, which repeats values."""
+    import sqlalchemy as sa
+
+    from convo_service.telemetry import failure
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read our output has left: that is no fault of the database
+    except (OSError, sa.exc.SQLAlchemyError, ValueError) as error:
+        what = " ".join(f"{name}={value}" for name, value in failure(error).items())
+        stop(f"The database {address} cannot be used: {what}", status=FAILED)
+
+
+def on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
+    """Open the database, do the work, close it."""
+    from convo_service.db.engine import open_database
+
+    async def run() -> Result:
+        database = open_database(settings.database_url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    with database_errors(shown(settings)):
+        return asyncio.run(run())
+
+
+def revision(settings: "Settings") -> str | None:
+    """The revision that the database is at; a file that is not there is not made by looking for it."""
+    from convo_service.db import migrations
+
+    async def read(database: "Database") -> str | None:
+        async with database.read.begin() as tx:
+            return await migrations.current_revision(tx)
+
+    file = settings.sqlite_file
+    return on_database(settings, read) if file is None or file.exists() else None
+
+
+def require_migrated(settings: "Settings") -> None:
+    """Stop unless the database is at the version of this code."""
+    from convo_service.db import migrations
+
+    found = revision(settings)
+    if found != migrations.HEAD:
+        refuse(settings, found)
+
+
+def refuse(settings: "Settings", found: str | None) -> NoReturn:
+    """Say why a database at this revision is not for this code."""
+    from convo_service.db import migrations
+
+    if found is None:
+        stop(f"{shown(settings)} has no tables yet. Run: convo-service migrate")
+    state = f"{shown(settings)} is at revision {found}, this code at {migrations.HEAD}"
+    if migrations.knows(found):
+        stop(f"{state}. Run: convo-service migrate")
+    stop(f"{state}: the code is older than the database. Use the version that migrated it, or newer.", status=FAILED)

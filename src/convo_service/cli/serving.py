@@ -1,0 +1,87 @@
+"""Commands around the service itself: `serve`, `openapi` and `demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convo_service.cli.common import database_errors, make_room, read_settings, require_migrated, stop
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from convo_service.settings import Settings
+
+DRAIN_SECONDS = 10
+DEMO_DATABASE = Path("var/demo.db")
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
+    emulator: Annotated[bool, typer.Option("--emulator", help="Put an emulator where OpenAI would be.")] = False,
+    emulator_without_key: Annotated[
+        bool, typer.Option("--emulator-without-key", help="Use the emulator when OPENAI_API_KEY is not set.")
+    ] = False,
+) -> None:
+    """Serve the REST API."""
+    import uvicorn
+
+    from convo_service.telemetry import configure_logging
+
+    settings = read_settings()
+    configure_logging(format_=settings.log_format, level=settings.log_level)
+    require_migrated(settings)
+    without_openai = emulator or (emulator_without_key and settings.openai_api_key is None)
+    service = _with_emulator(settings) if without_openai else _with_openai(settings)
+    uvicorn.run(
+        service,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import json
+
+    from convo_service.app import create_app
+
+    typer.echo(json.dumps(create_app(read_settings()).openapi(), indent=2, ensure_ascii=False))
+
+
+def demo(
+    database: Annotated[Path, typer.Option(help="A SQLite file that does not exist yet.")] = DEMO_DATABASE,
+) -> None:
+    """Play several weeks of an Italian B2B history and print what the windows change."""
+    from urllib.parse import quote
+
+    from convo_service import demo as story
+
+    make_room(database)
+    with database_errors(str(database)):
+        try:
+            story.run(f"sqlite+aiosqlite:///{quote(str(database))}", typer.echo)
+        except story.DatabaseInUse as error:
+            stop(str(error))
+
+
+def _with_openai(settings: "Settings") -> "FastAPI":
+    from convo_service.app import create_app
+
+    if settings.openai_api_key is None:
+        stop("OPENAI_API_KEY is not set. Set it, or try the service without OpenAI: convo-service serve --emulator")
+    return create_app(settings)
+
+
+def _with_emulator(settings: "Settings") -> "FastAPI":
+    from convo_service.app import create_app
+    from convo_service.llm.client import LLMClient
+    from convo_service.llm.emulator import Emulator
+
+    typer.secho("EMULATOR: no model is behind this service; its replies say so. Not for real customers.", err=True)
+    return create_app(settings, llm=LLMClient.against(Emulator(settings.emulator_file)))
