@@ -4,8 +4,9 @@ import secrets
 import threading
 import time
 
+FREE_BITS = 74  # of a UUIDv7, beside its milliseconds
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-_RANDOM_BITS = 74
 _lock = threading.Lock()
 _last = 0
 
@@ -13,12 +14,19 @@ _last = 0
 def new_id(prefix: str) -> str:
     """Return `prefix_` and 26 characters; within one process every id sorts after the ones before it."""
     global _last
-    made = (time.time_ns() // 1_000_000 << 80) | (7 << 76) | (2 << 62)
-    noise = secrets.randbits(_RANDOM_BITS)
-    made |= (noise >> 62 << 64) | (noise & ((1 << 62) - 1))
+    made = _uuid7(time.time_ns() // 1_000_000, secrets.randbits(FREE_BITS))
     with _lock:
         _last = made = max(made, _last + 1)
     return f"{prefix}_{_base32(made)}"
+
+
+def id_of(prefix: str, milliseconds: int, rest: int) -> str:
+    """Return the id of something that has one by nature: the same time (since 1970) and FREE_BITS give the same id."""
+    return f"{prefix}_{_base32(_uuid7(milliseconds, rest))}"
+
+
+def _uuid7(milliseconds: int, rest: int) -> int:
+    return milliseconds << 80 | 7 << 76 | rest >> 62 << 64 | 2 << 62 | rest & ((1 << 62) - 1)
 
 
 def _base32(number: int) -> str:

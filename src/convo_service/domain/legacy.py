@@ -1,0 +1,303 @@
+"""The existing bot's rows made sense of: times without a zone, one person under two numbers, what is missing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from convo_service.domain.digest import Direction
+from convo_service.domain.identities import Identity
+from convo_service.domain.ids import FREE_BITS, id_of
+
+Raw = bytes | str | int | float | datetime | None  # as a driver gives it: SQLite's columns hold what they were given
+
+YEARS = range(1970, 9001)  # what the API takes, too
+MAX_ID_CHARS = 128
+MAX_NAME_CHARS = 200
+SENDERS: dict[str, Direction] = {"user": "inbound", "bot": "outbound", "assistant": "outbound"}
+HASH_BITS = 34
+FIELDS = ("name", "last_name", "ragione_sociale", "email")
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - it is compared with local times, whose zone does not matter there
+_NEVER = _EPOCH.replace(tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Count(StrEnum):
+    """What a report counts, in its words."""
+
+    PEOPLE = "people"
+    CONVERSATIONS = "conversations"
+    MESSAGES = "messages"
+    PROFILES = "profiles"
+    PEOPLE_KNOWN = "people that are known"
+    CONVERSATIONS_KNOWN = "conversations that are known"
+    MESSAGES_KNOWN = "messages that are known"
+    NUMBERS_JOINED = "numbers that another spelling stands for"
+    CONVERSATIONS_CLOSED = "older conversations, closed behind the newest of the same person"
+    PROFILES_JOINED = "profiles added to one that is there"
+    MESSAGES_PLACED = "messages that found their conversation"
+    TEXTS_MISSING = "messages without a text"
+    TEXTS_MENDED = "texts with bytes or characters that cannot be stored"
+    SENDERS_UNKNOWN = "messages of an unknown sender, taken as the bot's"
+    HOMELESS = "messages without a conversation"
+    TIMES_TWICE = "times in an hour that exists twice, read as the first"
+    TIMES_SKIPPED = "times in an hour that does not exist, moved behind it"
+    TIMES_MISSING = "times missing or unreadable, taken from the message before"
+    TIMES_IN_FUTURE = "times in the future"
+    PROFILES_INCOMPLETE = "incomplete profiles"
+    IDENTITIES_REFUSED = "rows of a number that is none"
+    IDS_REFUSED = "conversations without an id that could be used"
+    IDS_TAKEN = "conversations whose id belongs to somebody else"
+
+
+REPORT = {
+    "taken": (Count.PEOPLE, Count.CONVERSATIONS, Count.MESSAGES, Count.PROFILES),
+    "known": (Count.PEOPLE_KNOWN, Count.CONVERSATIONS_KNOWN, Count.MESSAGES_KNOWN),
+    "joined": (Count.NUMBERS_JOINED, Count.CONVERSATIONS_CLOSED, Count.PROFILES_JOINED, Count.MESSAGES_PLACED),
+    "repaired": (
+        Count.TEXTS_MISSING, Count.TEXTS_MENDED, Count.SENDERS_UNKNOWN, Count.HOMELESS, Count.TIMES_TWICE,
+        Count.TIMES_SKIPPED, Count.TIMES_MISSING, Count.TIMES_IN_FUTURE, Count.PROFILES_INCOMPLETE,
+    ),
+    "refused": (Count.IDENTITIES_REFUSED, Count.IDS_REFUSED, Count.IDS_TAKEN),
+}  # fmt: skip
+
+Tally = Counter[Count]
+Oddities = tuple[Count, ...]  # what had to be repaired of one row; counted when the row is taken
+
+
+def report(tally: Tally) -> list[str]:
+    """What was taken, known, joined, repaired and refused, a line each; nothing when there was nothing to take."""
+    lines = [
+        f"{verb:<9}{tally[what]:>10,}  {what}" for verb, counts in REPORT.items() for what in counts if tally[what]
+    ]
+    if refused := sum(tally[what] for what in REPORT["refused"]):
+        lines.append(f"What was refused ({refused:,}) stays where it was, in the bot's own tables.")
+    return lines
+
+
+class LocalTime(NamedTuple):
+    """A time as it was written, the instant that it means, and what was odd about it."""
+
+    written: datetime | None
+    at: datetime | None
+    oddity: Count | None = None
+
+
+def read_time(raw: Raw, zone: ZoneInfo) -> LocalTime:
+    """Read a local time without a zone, in any ISO spelling; one that brings its own offset is taken by it.
+
+    An hour that exists twice is read as the first one; a time in an hour that does not exist keeps the offset from
+    before the gap, so 02:30 becomes what the clocks showed as 03:30.
+    """
+    written = _parsed(raw)
+    if written is None or written.year not in YEARS:
+        return LocalTime(None, None, Count.TIMES_MISSING)
+    if written.tzinfo is not None:
+        at = written.astimezone(UTC)
+        return LocalTime(at.replace(tzinfo=None), at)
+    local = written.replace(tzinfo=zone)
+    at = local.astimezone(UTC)
+    if local.utcoffset() == local.replace(fold=1).utcoffset():
+        return LocalTime(written, at)
+    exists = at.astimezone(zone).replace(tzinfo=None) == written
+    return LocalTime(written, at, Count.TIMES_TWICE if exists else Count.TIMES_SKIPPED)
+
+
+def _parsed(raw: Raw) -> datetime | None:
+    if isinstance(raw, datetime):
+        return raw
+    try:
+        return datetime.fromisoformat(text_of(raw)[0].strip())
+    except ValueError:
+        return None
+
+
+def text_of(raw: Raw) -> tuple[str, bool]:
+    """A value as a text that every database can store, and whether something had to give way for it."""
+    text, mended = _decoded(raw) if isinstance(raw, bytes) else ("" if raw is None else str(raw), False)
+    return text.replace("\x00", ""), mended or "\x00" in text
+
+
+def _decoded(raw: bytes) -> tuple[str, bool]:
+    try:
+        return raw.decode(), False
+    except UnicodeDecodeError:
+        return raw.decode(errors="replace"), True
+
+
+@dataclass(frozen=True, slots=True)
+class BotConversation:
+    """A conversation of the bot's; `created_at` None: nobody knows."""
+
+    id: str
+    identity: str
+    created_at: datetime | None
+    is_open: bool
+    oddities: Oddities = ()
+
+
+class BotMessage(NamedTuple):
+    """A message of the bot's."""
+
+    id: str
+    direction: Direction
+    text: str
+    at: datetime
+    oddities: Oddities = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BotProfile:
+    """What the bot knew of a client."""
+
+    fields: dict[str, str | None]
+    updated_at: datetime | None = None
+    oddities: Oddities = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return all(self.fields[name] for name in FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """All that the bot had of one person, whatever spellings of the number it came under."""
+
+    identities: list[Identity]
+    conversations: list[BotConversation] = field(default_factory=list)
+    messages: list[BotMessage] = field(default_factory=list)
+    profiles: list[BotProfile] = field(default_factory=list)
+
+    def joined(self, other: "Person") -> "Person":
+        """Both as one: their identities belong to the same user."""
+        return Person(
+            self.identities + other.identities,
+            self.conversations + other.conversations,
+            self.messages + other.messages,
+            self.profiles + other.profiles,
+        )
+
+
+class RawPerson(NamedTuple):
+    """The rows of one person as they stand in the bot's tables."""
+
+    identity: Identity
+    conversations: Sequence[tuple[Raw, Raw, Raw]]  # id, created_at, is_active
+    messages: Sequence[tuple[int, Raw, Raw, Raw, Raw]]  # id, phone_number, sender, message, timestamp
+    profiles: Sequence[tuple[Raw, ...]]  # FIELDS, updated_at
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads rows of the bot's into a Person, and counts what it had to refuse."""
+
+    zone: ZoneInfo
+    now: datetime
+    tally: Tally = field(default_factory=Tally)
+
+    def person(self, raw: RawPerson) -> Person:
+        """Make sense of one person's rows."""
+        found = (self._conversation(raw.identity, *row) for row in raw.conversations)
+        conversations = [one for one in found if one is not None]
+        started = (one.created_at for one in conversations if one.created_at is not None)
+        return Person(
+            identities=[raw.identity],
+            conversations=conversations,
+            messages=self._messages(raw.messages, before=min(started, default=self.now)),
+            profiles=[self._profile(*row) for row in raw.profiles],
+        )
+
+    def _conversation(self, identity: Identity, id_: Raw, created_at: Raw, is_active: Raw) -> BotConversation | None:
+        remote_id = text_of(id_)[0].strip()
+        if not (0 < len(remote_id) <= MAX_ID_CHARS and remote_id.isprintable()):
+            self.tally[Count.IDS_REFUSED] += 1
+            return None
+        is_open = text_of(is_active)[0].lower() not in ("0", "false")
+        at, oddities = self._known_time(created_at)
+        return BotConversation(remote_id, identity.value, at, is_open, oddities)
+
+    def _profile(self, *row: Raw) -> BotProfile:
+        *given, updated_at = row
+        fields = dict(zip(FIELDS, (_one_line(value) for value in given), strict=True))
+        return BotProfile(fields, *self._known_time(updated_at))
+
+    def _known_time(self, raw: Raw) -> tuple[datetime | None, Oddities]:
+        """A time that may be missing: that is no oddity here."""
+        time = read_time(raw, self.zone)
+        return time.at, () if raw is None or time.oddity is None else (time.oddity,)
+
+    def _messages(self, rows: Sequence[tuple[int, Raw, Raw, Raw, Raw]], *, before: datetime) -> list[BotMessage]:
+        """Messages in the order of their numbers; one without a time takes that of the message before it."""
+        messages = []
+        for row in rows:
+            number, phone, sender, said, timestamp = row
+            time = read_time(timestamp, self.zone)
+            before = time.at or before
+            text, mended = text_of(said)
+            direction = _direction(sender, phone)
+            odd = (
+                time.oddity,
+                Count.TIMES_IN_FUTURE if before > self.now else None,
+                Count.TEXTS_MISSING if said is None else None,
+                Count.TEXTS_MENDED if mended else None,
+                Count.SENDERS_UNKNOWN if direction is None else None,
+            )
+            oddities = tuple(one for one in odd if one is not None) if any(odd) else ()
+            id_ = _message_id(time.written, number, row)
+            messages.append(BotMessage(id_, direction or "outbound", text, before, oddities))
+        return messages
+
+
+def _direction(sender: Raw, phone: Raw) -> Direction | None:
+    """Whose words they are. None is read as the bot's: those move no window, and no seed takes them for facts."""
+    return SENDERS.get(text_of(sender)[0].strip().lower()) or ("inbound" if sender == phone else None)
+
+
+def _message_id(written: datetime | None, number: int, row: tuple[Raw, ...]) -> str:
+    """The id of a row: the same row gives the same id, whenever and from whichever copy it is read.
+
+    It is made from what is written there, not from what it is taken for: another zone makes no second message. In one
+    millisecond the bot's own number decides the order.
+    """
+    milliseconds = 0 if written is None else (written - _EPOCH) // _MILLISECOND
+    content = int.from_bytes(blake2b(repr(row).encode(), digest_size=8).digest())
+    order = number & ((1 << FREE_BITS - HASH_BITS) - 1)
+    return id_of("msg", milliseconds, order << HASH_BITS | content & ((1 << HASH_BITS) - 1))
+
+
+def _one_line(raw: Raw) -> str | None:
+    """A profile's field as the API would take it; None when there is nothing to be seen."""
+    text = "".join(mark if mark.isprintable() else " " for mark in text_of(raw)[0])
+    return text.strip()[:MAX_NAME_CHARS].strip() or None
+
+
+def merged(profiles: Sequence[BotProfile]) -> BotProfile | None:
+    """One profile of several: what is newer counts, and the older one fills what it leaves open."""
+    if not profiles:
+        return None
+    newest_first = sorted(
+        profiles, key=lambda one: (one.updated_at is not None, one.updated_at or _NEVER), reverse=True
+    )
+    fields = {name: next((one.fields[name] for one in newest_first if one.fields[name]), None) for name in FIELDS}
+    return BotProfile(fields, newest_first[0].updated_at, newest_first[0].oddities)
+
+
+def added(known: BotProfile, given: BotProfile) -> dict[str, str]:
+    """The fields of the bot's profile that go into one that is there: all when it is newer, else what is missing.
+
+    One that was changed here since is left alone: an operator may have emptied a field on purpose.
+    """
+    is_newer = given.updated_at is not None and (known.updated_at is None or given.updated_at > known.updated_at)
+    if known.updated_at is not None and not is_newer:
+        return {}
+    return {
+        name: value
+        for name, value in given.fields.items()
+        if value and value != known.fields[name] and (is_newer or not known.fields[name])
+    }
