@@ -1,16 +1,24 @@
-"""How Alembic reaches the database: one connection, one transaction for the whole upgrade, one upgrade at a time."""
+"""How Alembic reaches the database: one connection, one transaction for the whole upgrade, one upgrade at a time.
+
+The existing bot's database is recognised, and a SQLite file is backed up before anything in it changes.
+"""
 
 import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
 from alembic.util import CommandError
 
+from convo_service.db import backups, legacy
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
 from convo_service.settings import Settings
 
+THE_BOTS = "0002"  # the revision whose tables a bot's own stand for: what comes after sets them aside
 ADVISORY_LOCK = 0x636F6E766F  # "convo": two upgrades of one PostgreSQL database wait for each other
 
 
@@ -32,7 +40,23 @@ def run(connection: sa.Connection) -> None:
         transactional_ddl=True,
     )
     with context.begin_transaction():
+        prepare(connection)
         context.run_migrations()
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Before the first step: back the file up, and take a bot's tables for what the first two revisions would make."""
+    migration = context.get_context()
+    heads = migration.get_current_heads()
+    if "destination_rev" not in migration.opts or not migration.opts["fn"](heads, migration):
+        return  # nothing will change
+    is_the_bots = not heads and legacy.is_the_bots(connection)
+    if connection.dialect.name == "sqlite" and (heads or is_the_bots):
+        file = Path(connection.engine.url.database or "")
+        made = backups.back_up(file, heads[0] if heads else "bot", datetime.now(UTC))
+        context.config.print_stdout("backup: %s", made)
+    if is_the_bots:
+        migration.stamp(context.script, THE_BOTS)
 
 
 def wait_for_other_upgrades(connection: sa.Connection) -> None:
@@ -57,9 +81,9 @@ def print_sql() -> None:
         context.run_migrations()
 
 
-async def main() -> None:
-    """Open the database that the settings name and run."""
-    engine = create_engine(database_url())
+async def migrate(url: str) -> None:
+    """Open the database and run."""
+    engine = create_engine(url)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(run)
@@ -67,7 +91,37 @@ async def main() -> None:
         await engine.dispose()
 
 
+def refuse_what_is_foreign(file: Path) -> None:
+    """Look at a file that was never migrated before it is opened for writing: that alone would change it."""
+    if not file.exists():
+        return
+    opened = backups.look(file)
+    engine = sa.create_engine("sqlite://", creator=lambda: opened, poolclass=sa.StaticPool)
+    with engine.connect() as connection:
+        versions = sa.inspect(connection).has_table("alembic_version")
+        if not versions or connection.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 0:
+            legacy.is_the_bots(connection)
+    engine.dispose()
+
+
+def main() -> None:
+    """Migrate the database that the settings name."""
+    url = database_url()
+    file = Path(sa.make_url(url).database or "") if url.startswith("sqlite") else None
+    try:
+        if file is None:
+            asyncio.run(migrate(url))
+            return
+        with backups.one_at_a_time(file):
+            refuse_what_is_foreign(file)
+            asyncio.run(migrate(url))
+    except legacy.ForeignDatabase as error:
+        raise CommandError(f"The database is neither empty nor the bot's: {error}. Nothing was changed.") from error
+    except sqlite3.Error as error:
+        raise CommandError(f"The file cannot be read or backed up: {error}. Nothing was changed.") from error
+
+
 if context.is_offline_mode():
     print_sql()
 else:
-    asyncio.run(main())
+    main()

@@ -91,6 +91,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"t{uuid4().hex}"
+    asyncio.run(_execute(f"CREATE DATABASE {name}"))
+    yield postgres.url(Path(os.environ[SOCKET]), name)
+    asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A Monday morning in March."""

@@ -1,14 +1,11 @@
 """Migrations: up, down, up on both databases, no drift, and rows that are moved come out right."""
 
-import asyncio
 import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,38 +15,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from convo_service.db import migrations
-from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
-from tests import postgres
-from tests.conftest import SOCKET, _execute
+from tests.databases import on
 
 ROOT = Path(__file__).resolve().parents[1]
-Result = TypeVar("Result")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without any table."""
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
-        return
-    name = f"t{uuid4().hex}"
-    asyncio.run(_execute(f"CREATE DATABASE {name}"))
-    yield postgres.url(Path(os.environ[SOCKET]), name)
-    asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-def on(url: str, work: Callable[[sa.Connection], Result]) -> Result:
-    """Do something with a connection."""
-
-    async def run() -> Result:
-        engine = create_engine(url)
-        async with engine.begin() as connection:
-            result = await connection.run_sync(work)
-        await engine.dispose()
-        return result
-
-    return asyncio.run(run())
 
 
 def tables(url: str) -> set[str]:

@@ -42,7 +42,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("profiles")
-    op.drop_index("idx_messages_phone", "messages")
-    op.drop_table("messages")
-    op.drop_table("conversations")
+    """Drop what was made here. A bot's own tables stay, and so does every table with a row, for the next upgrade."""
+    bind = op.get_bind()
+    for table in ("profiles", "messages", "conversations"):
+        made_here = sa.inspect(bind).get_pk_constraint(table)["name"] == f"pk_bot_{table}"
+        if made_here and bind.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) == 0:
+            op.drop_table(table)

@@ -24,6 +24,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """A bot's own table was never given these columns; those that it has by its own doing stay."""
+    if sa.inspect(op.get_bind()).get_pk_constraint("conversations")["name"] != "pk_bot_conversations":
+        return
     with op.batch_alter_table("conversations") as table:
         table.drop_column("parent_conversation_id")
         table.drop_column("last_message_at")

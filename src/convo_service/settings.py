@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     rollout_users: str = ""
     reset_commands: str = "/new,/nuova,/reset"
     topics: Literal["off", "explicit"] = "off"
+    legacy_timezone: str = "Europe/Rome"
 
     bootstrap_admin_key: SecretStr | None = None
     key_pepper: SecretStr | None = None
@@ -80,6 +82,14 @@ class Settings(BaseSettings):
             return _sqlite(f"sqlite+aiosqlite://{rest}")
         return _postgres(f"postgresql+asyncpg://{rest}")
 
+    @field_validator("legacy_timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a time zone such as Europe/Rome") from None
+
     @field_validator("log_level", "log_format", "summary_language", "topics", mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
@@ -96,6 +106,11 @@ class Settings(BaseSettings):
     def window(self) -> timedelta:
         """The time without an inbound message after which a conversation is over."""
         return timedelta(hours=self.conversation_timeout_hours)
+
+    @property
+    def legacy_zone(self) -> ZoneInfo:
+        """The zone that the existing bot's naive times were written in."""
+        return ZoneInfo(self.legacy_timezone)
 
     @property
     def is_sqlite(self) -> bool:

@@ -1,7 +1,6 @@
 """The command line as an operator uses it: real processes, their output, their exit codes."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -10,44 +9,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 
 import httpx
 import pytest
 
-COMMAND = [sys.executable, "-m", "convo_service.cli"]
+from tests.cli.shell import COMMAND, Runner
+
 KEY = "k" * 40
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment with a database of this test's own and nothing else of ours."""
-    kept = {name: os.environ[name] for name in os.environ if name in {"PATH", "HOME", "LANG"} or "COVERAGE" in name}
-    return {**kept, "DATABASE_URL": f"sqlite:///{tmp_path / 'data' / 'convo.db'}"}
-
-
-@pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str]) -> "Runner":
-    """A shell."""
-    return Runner(tmp_path, environment)
-
-
-class Runner:
-    """Runs `convo-service` in an empty folder."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.environment = environment
-
-    def __call__(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        environment = {**self.environment, **more}
-        return subprocess.run(  # noqa: S603
-            [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60
-        )
-
-
-def test_help(run: "Runner") -> None:
+def test_help(run: Runner) -> None:
     """`--help` names the commands."""
     shown = run("--help")
     assert shown.returncode == 0
@@ -64,7 +35,7 @@ def test_help_loads_little() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_migrate_and_keys(run: "Runner") -> None:
+def test_migrate_and_keys(run: Runner) -> None:
     """A database is made, keys are made, listed and revoked; the key stands alone on the last line."""
     assert "revision" in run("migrate").stdout
     assert run("migrate").returncode == 0
@@ -101,7 +72,7 @@ def test_migrate_and_keys(run: "Runner") -> None:
         pytest.param(["serve", "--port", "99999"], {}, "--port", id="a port that is none"),
     ],
 )
-def test_usage_errors(run: "Runner", arguments: list[str], more: dict[str, str], said: str) -> None:
+def test_usage_errors(run: Runner, arguments: list[str], more: dict[str, str], said: str) -> None:
     """What is wrong with the call or the settings is one line, and exit code 2."""
     done = run(*arguments, **more)
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
@@ -109,7 +80,7 @@ def test_usage_errors(run: "Runner", arguments: list[str], more: dict[str, str],
     assert not (run.folder / "data" / "convo.db").exists()
 
 
-def test_a_dotenv_in_another_encoding(run: "Runner") -> None:
+def test_a_dotenv_in_another_encoding(run: Runner) -> None:
     """A `.env` that is not UTF-8 is one line."""
     (run.folder / ".env").write_bytes(b"RESET_COMMANDS=/gi\xf9\n")
     done = run("migrate")
@@ -128,14 +99,14 @@ def test_a_dotenv_in_another_encoding(run: "Runner") -> None:
         pytest.param(["demo", "--database", "/proc"], {}, id="the demo in a folder"),
     ],
 )
-def test_unusable_databases(run: "Runner", arguments: list[str], more: dict[str, str]) -> None:
+def test_unusable_databases(run: Runner, arguments: list[str], more: dict[str, str]) -> None:
     """A database that cannot be made or opened is one line, and exit code 1."""
     done = run(*arguments, **more)
     assert (done.returncode, len(done.stderr.splitlines()), "geheim" in done.stderr) == (1, 1, False), done.stderr
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
-def test_a_newer_database(run: "Runner", command: str) -> None:
+def test_a_newer_database(run: Runner, command: str) -> None:
     """Code that is older than the database says so, and which revision the database is at."""
     run("migrate")
     with closing(sqlite3.connect(run.folder / "data" / "convo.db")) as database, database:
@@ -147,7 +118,7 @@ def test_a_newer_database(run: "Runner", command: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\x01b", "a\udcffb", "n" * 129])
-def test_names_of_keys(run: "Runner", name: str) -> None:
+def test_names_of_keys(run: Runner, name: str) -> None:
     """A key's name is 1 to 128 printable characters."""
     run("migrate")
     done = run("keys", "create", "--name", name, "--scope", "gateway")
@@ -155,48 +126,48 @@ def test_names_of_keys(run: "Runner", name: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_revoking_what_nobody_can_type(run: "Runner") -> None:
+def test_revoking_what_nobody_can_type(run: Runner) -> None:
     """A key that cannot be written in UTF-8 is a key that does not exist."""
     run("migrate")
     done = run("keys", "revoke", "a\udcffb")
     assert (done.returncode, "No key has this id" in done.stderr) == (1, True)
 
 
-def test_serve_needs_openai_or_the_emulator(run: "Runner") -> None:
+def test_serve_needs_openai_or_the_emulator(run: Runner) -> None:
     """`serve` without a key and without `--emulator` stops with exit code 2."""
     run("migrate")
     done = run("serve")
     assert (done.returncode, "--emulator" in done.stderr) == (2, True)
 
 
-def test_unknown_scope(run: "Runner") -> None:
+def test_unknown_scope(run: Runner) -> None:
     """An unknown scope names the known ones."""
     run("migrate")
     done = run("keys", "create", "--name", "x", "--scope", "root")
     assert (done.returncode, "gateway, dashboard, admin" in done.stderr) == (2, True)
 
 
-def test_no_database(run: "Runner") -> None:
+def test_no_database(run: Runner) -> None:
     """A database that does not answer is one line, without its password, and exit code 1."""
     done = run("migrate", DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x")
     assert (done.returncode, "Traceback" in done.stderr, "geheim" in done.stderr) == (1, False, False)
     assert "ConnectionRefusedError" in done.stderr
 
 
-def test_a_password_among_the_arguments(run: "Runner") -> None:
+def test_a_password_among_the_arguments(run: Runner) -> None:
     """What is shown of a database is its driver, host, port and name."""
     done = run("migrate", DATABASE_URL="postgresql://maria@127.0.0.1:1/x?password=geheim")
     assert (done.returncode, "geheim" in done.stderr, "maria" in done.stderr) == (1, False, False)
     assert "postgresql+asyncpg://127.0.0.1:1/x" in done.stderr
 
 
-def test_openapi(run: "Runner") -> None:
+def test_openapi(run: Runner) -> None:
     """The document is printed without a database."""
     assert "/conversations" in json.loads(run("openapi").stdout)["paths"]
 
 
 @pytest.mark.parametrize("option", ["--emulator", "--emulator-without-key"])
-def test_serve_with_the_emulator(run: "Runner", option: str) -> None:
+def test_serve_with_the_emulator(run: Runner, option: str) -> None:
     """`serve --emulator` says loudly what it is, answers, stops on SIGTERM, and knows everything after a restart."""
     run("migrate")
     with socket.socket() as free:
@@ -220,7 +191,7 @@ def test_serve_with_the_emulator(run: "Runner", option: str) -> None:
 
 
 @pytest.mark.parametrize("line", ['OPENAI_API_KEY="sk-test"', "export openai_api_key = sk-test # mine"])
-def test_the_emulator_leaves_when_a_key_is_there(run: "Runner", line: str) -> None:
+def test_the_emulator_leaves_when_a_key_is_there(run: Runner, line: str) -> None:
     """`serve --emulator-without-key` takes OpenAI as soon as the settings hold a key, however `.env` writes it."""
     run("migrate")
     (run.folder / ".env").write_text(line)

@@ -2,7 +2,7 @@
 
 import typer
 
-from convo_service.cli.database import migrate
+from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.keys import create_key, list_keys, revoke_key
 from convo_service.cli.serving import demo, openapi, serve
 
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(migrate)
+app.command("import-legacy")(import_legacy)
 app.command()(demo)
 app.command()(openapi)
 

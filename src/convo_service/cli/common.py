@@ -128,7 +128,7 @@ def refuse(settings: "Settings", found: str | None) -> NoReturn:
     from convo_service.db import migrations
 
     if found is None:
-        stop(f"{shown(settings)} has no tables yet. Run: convo-service migrate")
+        stop(f"{shown(settings)} was never migrated. Run: convo-service migrate")
     state = f"{shown(settings)} is at revision {found}, this code at {migrations.HEAD}"
     if migrations.knows(found):
         stop(f"{state}. Run: convo-service migrate")

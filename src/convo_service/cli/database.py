@@ -1,23 +1,98 @@
-"""Commands that change the database itself: `migrate`."""
+"""Commands that change the database as a whole: `migrate`, and `import-legacy` for what the existing bot has."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convo_service.cli.common import database_errors, make_room, read_settings, refuse, revision, shown
+from convo_service.cli.common import (
+    FAILED,
+    database_errors,
+    make_room,
+    on_database,
+    read_settings,
+    refuse,
+    require_migrated,
+    revision,
+    shown,
+    stop,
+)
+
+if TYPE_CHECKING:
+    from convo_service.services.legacy import Progress as Advance
+    from convo_service.services.legacy import Watch
 
 
 def migrate() -> None:
-    """Bring the database to the version of this code."""
+    """Bring the database to the version of this code; the existing bot's SQLite file is taken over in place."""
     from alembic import command
     from alembic.util import CommandError
 
     from convo_service.db import migrations
+    from convo_service.db.legacy import ForeignDatabase
 
     settings = read_settings()
     if file := settings.sqlite_file:
         make_room(file)
     try:
-        with database_errors(shown(settings)):
-            command.upgrade(migrations.config(settings.database_url), "head")
-    except CommandError:
+        with database_errors(shown(settings)), progress_bar() as watch:
+            config = migrations.config(settings.database_url)
+            config.attributes["watch"] = watch
+            command.upgrade(config, "head")
+    except CommandError as error:
+        if isinstance(error.__cause__, ForeignDatabase | sqlite3.Error):
+            stop(f"{shown(settings)}: {error}", status=FAILED)
         refuse(settings, revision(settings))
     typer.echo(f"{shown(settings)} is at revision {migrations.HEAD}")
+
+
+def import_legacy(
+    file: Annotated[Path, typer.Argument(help="The existing bot's SQLite file; it is only read.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken.")] = False,
+) -> None:
+    """Take what the existing bot's file has into this installation; run it again for what came since."""
+    from convo_service.app import utc_now
+    from convo_service.db.legacy import ForeignDatabase
+    from convo_service.domain.legacy import report
+    from convo_service.services import legacy
+
+    settings = read_settings()
+    if not file.is_file():
+        stop(f"{file}: there is no such file")
+    if settings.sqlite_file and settings.sqlite_file.exists() and file.samefile(settings.sqlite_file):
+        stop(f"{file} is the database of this installation. To take it over in place, run: convo-service migrate")
+    require_migrated(settings)
+    try:
+        with progress_bar() as watch:
+            tally = on_database(
+                settings,
+                lambda database: legacy.import_file(
+                    database, settings, file, now=utc_now(), dry_run=dry_run, watch=watch
+                ),
+            )
+    except (ForeignDatabase, sqlite3.Error) as error:
+        stop(f"{file} cannot be taken for the bot's: {error}", status=FAILED)
+    for line in report(tally):
+        typer.echo(line)
+    if dry_run:
+        typer.echo("A dry run: nothing was written.")
+
+
+@contextmanager
+def progress_bar() -> Iterator["Watch"]:
+    """A bar on a terminal's standard error, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def watch(total: int) -> "Advance":
+            task = bar.add_task("messages", total=total, visible=total > 0)
+            return lambda messages: bar.advance(task, messages)
+
+        yield watch

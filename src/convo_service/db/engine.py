@@ -18,7 +18,6 @@ POSTGRES_TIMEOUTS = {
 # WAL: readers never wait for the writer. NORMAL: a power cut may take the last moments, never the file; a killed
 # process takes nothing. secure_delete: what is erased is gone from the file, too.
 SQLITE_PRAGMAS = (
-    "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
     f"busy_timeout={SQLITE_BUSY_MS}",
@@ -92,7 +91,8 @@ def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
 
 
 def _prepare_sqlite(engine: AsyncEngine, *, read_only: bool) -> None:
-    pragmas = (*SQLITE_PRAGMAS, "query_only=ON") if read_only else SQLITE_PRAGMAS
+    # The journal's mode is a property of the file: a reader leaves a file that is not ours as it is.
+    pragmas = (*SQLITE_PRAGMAS, "query_only=ON" if read_only else "journal_mode=WAL")
     # A plain BEGIN fails with "database is locked" when a reader turns into a writer; IMMEDIATE waits its turn.
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 

@@ -12,8 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import Database
 from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
-from convo_service.domain.identities import normalise
-from convo_service.domain.rollout import Rollout
 from convo_service.domain.seed import Seed
 from convo_service.domain.window import Reason
 from convo_service.errors import (
@@ -64,8 +62,7 @@ class ConversationService:
         self._clock = clock
         self._seeds = SeedMaker(settings)
         self._opener = Opener(database, llm, self._seeds)
-        always = frozenset(normalise(raw).value for raw in settings.rollout_identities)
-        self._arrivals = Arrivals(settings, Rollout(settings.rollout_percent, always), clock)
+        self._arrivals = Arrivals(settings, users.rollout(settings), clock)
 
     async def get_or_create(self, call: Call) -> Answer:
         """Store the message, decide the window, and return the conversation to use at OpenAI.

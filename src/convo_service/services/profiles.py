@@ -24,7 +24,11 @@ async def save(tx: AsyncSession, user_id: str, given: Mapping[str, str | None], 
         tx.add(profile)
     for field, value in given.items():
         setattr(profile, field, value)
-    searched = (profile.name, profile.last_name, profile.ragione_sociale)
-    profile.search_text = " ".join(part for part in searched if part).casefold()
+    profile.search_text = searched(profile.name, profile.last_name, profile.ragione_sociale)
     profile.updated_at = now
     return profile
+
+
+def searched(*names: str | None) -> str:
+    """What a search for a person or a company looks in."""
+    return " ".join(name for name in names if name).casefold()

@@ -13,6 +13,7 @@ from convo_service.domain.identities import USER_ID, Identity, normalise
 from convo_service.domain.ids import new_id
 from convo_service.domain.rollout import Rollout
 from convo_service.errors import Contended, IdentityTaken, UserNotFound
+from convo_service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class UserView:
     identities: Sequence[str]
     display_name: str | None
     active_conversations: Sequence[Conversation]
+
+
+def rollout(settings: Settings) -> Rollout:
+    """Who is inside the rollout; raises InvalidIdentity."""
+    always = frozenset(normalise(raw).value for raw in settings.rollout_identities)
+    return Rollout(settings.rollout_percent, always)
 
 
 async def lock(tx: AsyncSession, user_id: str) -> User:

@@ -1,0 +1,277 @@
+"""What an adoption writes: users, conversations, messages and profiles of a batch of the bot's people."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from convo_service.db.models import Base, Conversation, Message, Profile, RemoteId, User, UserIdentity
+from convo_service.db.statements import Row, insert_all, update_all
+from convo_service.domain.adoption import Settled, Window, settle
+from convo_service.domain.ids import new_id
+from convo_service.domain.legacy import (
+    FIELDS,
+    BotConversation,
+    BotMessage,
+    BotProfile,
+    Count,
+    Person,
+    Tally,
+    added,
+    merged,
+)
+from convo_service.services import profiles, users
+from convo_service.services.arrivals import GENERAL
+from convo_service.settings import Settings
+
+
+class Adoption:
+    """Takes people over, by the settings of this installation; `now` is the wall clock."""
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self._timeout = settings.window.total_seconds()
+        self._rollout = users.rollout(settings)
+        self._now = now
+
+    def take(self, connection: sa.Connection, people: Sequence[Person], *, write: bool = True) -> Tally:
+        """Take a batch inside the caller's transaction, and count; without `write` only count what would be taken.
+
+        What is here is read first and what is new written last, one statement per table: a batch costs the same few
+        statements whether it holds one person or hundreds.
+        """
+        here = _Here(connection, people, lock=write)
+        tally = Tally()
+        rows = _Rows()
+        for user_id, found in here.persons.items():
+            person = replace(found, conversations=here.with_free_ids(user_id, found, tally))
+            settled = settle(person, here.windows[user_id], here.messages[user_id], self._now)
+            cohort = self._add_user(rows, user_id, person, settled, here)
+            self._add_windows(rows, user_id, settled, cohort)
+            rows.new[Message] += [_message(user_id, *one) for one in settled.stored]
+            rows.changed[Message] += [_placed(user_id, *one) for one in settled.placed]
+            _add_profile(rows, user_id, merged(person.profiles), here.profiles.get(user_id), tally)
+            _count(tally, person, settled, is_known=user_id in here.users)
+        if write:
+            rows.write(connection)
+        return tally
+
+    def _add_user(self, rows: "_Rows", user_id: str, person: Person, settled: Settled, here: "_Here") -> str:
+        """Make the user, or add to the one that is here; returns the cohort."""
+        seen = [one.at for one in person.messages] or [one.created_at for one in settled.windows] or [self._now]
+        new = [identity for identity in person.identities if identity.value not in here.owners]
+        rows.new[UserIdentity] += [
+            {"value": one.value, "user_id": user_id, "kind": one.kind, "created_at": min(seen)} for one in new
+        ]
+        stored, opened = len(settled.stored), sum(window.is_new for window in settled.windows)
+        known = here.users.get(user_id)
+        if known is None:
+            cohort = self._rollout.cohort(user_id, [one.value for one in new]).value
+            row = {"id": user_id, "cohort": cohort, "first_seen_at": min(seen), "last_seen_at": max(seen)}
+            rows.new[User].append({**row, "conversation_count": opened, "message_count": stored})
+            return cohort
+        row = {
+            "id": user_id,
+            "first_seen_at": min(known.first_seen_at, *seen),
+            "last_seen_at": max(known.last_seen_at, *seen),
+            "conversation_count": known.conversation_count + opened,
+            "message_count": known.message_count + stored,
+        }
+        if stored or opened:
+            rows.changed[User].append(row)
+        return str(known.cohort)
+
+    def _add_windows(self, rows: "_Rows", user_id: str, settled: Settled, cohort: str) -> None:
+        for window in settled.windows:
+            if window.is_new:
+                rows.new[RemoteId].append({"remote_id": window.id})
+                rows.new[Conversation].append(
+                    {
+                        **_window(user_id, window),
+                        "number": window.number,
+                        "topic": GENERAL,
+                        "cohort": cohort,
+                        "identity": window.identity,
+                        "created_at": window.created_at,
+                        "created_reason": window.created_reason,
+                        "parent_conversation_id": window.parent_id,
+                        "timeout_seconds": self._timeout,
+                    }
+                )
+            elif window.is_changed:
+                rows.changed[Conversation].append(_window(user_id, window))
+
+
+def _window(user_id: str, window: Window) -> Row:
+    """What messages and closing change of a conversation."""
+    return {
+        "user_id": user_id,
+        "id": window.id,
+        "is_active": window.is_active,
+        "last_message_at": window.last_message_at,
+        "last_inbound_at": window.last_inbound_at,
+        "inbound_received_at": max(window.last_inbound_at, window.inbound_received_at or window.last_inbound_at),
+        "closed_at": None if window.is_active else window.closed_at or window.last_message_at,
+        "closed_reason": window.closed_reason,
+        "message_count": window.message_count,
+    }
+
+
+def _message(user_id: str, message: BotMessage, home: str | None) -> Row:
+    return {
+        "user_id": user_id,
+        "id": message.id,
+        "topic": GENERAL,
+        "conversation_id": home,
+        "answered_conversation_id": home,
+        "direction": message.direction,
+        "text": message.text,
+        "command_length": 0,
+        "sent_at": message.at,
+        "received_at": message.at,
+        "late": False,
+    }
+
+
+def _placed(user_id: str, message: BotMessage, home: str) -> Row:
+    return {"user_id": user_id, "id": message.id, "conversation_id": home, "answered_conversation_id": home}
+
+
+def _add_profile(rows: "_Rows", user_id: str, given: BotProfile | None, known: BotProfile | None, tally: Tally) -> None:
+    if given is None:
+        return
+    if known is None:
+        rows.new[Profile].append(_profile(user_id, given))
+        tally[Count.PROFILES] += 1
+        tally.update(given.oddities)
+        tally[Count.PROFILES_INCOMPLETE] += not given.is_complete
+    elif more := added(known, given):
+        times = [one.updated_at for one in (known, given) if one.updated_at is not None]
+        joined = BotProfile({**known.fields, **more}, max(times, default=None))
+        rows.changed[Profile].append(_profile(user_id, joined))
+        tally[Count.PROFILES_JOINED] += 1
+
+
+def _profile(user_id: str, profile: BotProfile) -> Row:
+    searched = profiles.searched(*(profile.fields[name] for name in ("name", "last_name", "ragione_sociale")))
+    return {"user_id": user_id, **profile.fields, "search_text": searched, "updated_at": profile.updated_at}
+
+
+def _count(tally: Tally, person: Person, settled: Settled, *, is_known: bool) -> None:
+    new = {window.id for window in settled.windows if window.is_new}
+    opened = len(new)
+    tally[Count.PEOPLE_KNOWN if is_known else Count.PEOPLE] += 1
+    tally[Count.CONVERSATIONS] += opened
+    tally[Count.CONVERSATIONS_KNOWN] += len(person.conversations) - opened
+    tally[Count.CONVERSATIONS_CLOSED] += settled.superseded
+    tally[Count.MESSAGES] += len(settled.stored)
+    tally[Count.MESSAGES_KNOWN] += len(person.messages) - len(settled.stored)
+    tally[Count.MESSAGES_PLACED] += len(settled.placed)
+    for conversation in person.conversations:
+        tally.update(conversation.oddities if conversation.id in new else ())
+    for message, home in settled.stored:
+        tally.update(message.oddities)
+        tally[Count.HOMELESS] += home is None
+
+
+class _Rows:
+    """What a batch writes, collected per table."""
+
+    def __init__(self) -> None:
+        self.new: defaultdict[type[Base], list[Row]] = defaultdict(list)
+        self.changed: defaultdict[type[Base], list[Row]] = defaultdict(list)
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write it. A conversation is closed before the next one of its user is opened."""
+        self._insert(connection, User, UserIdentity, RemoteId)
+        self._update(connection, Conversation)
+        self._insert(connection, Conversation, Message, Profile)
+        self._update(connection, Message, Profile, User)
+
+    def _insert(self, connection: sa.Connection, *models: type[Base]) -> None:
+        for model in models:
+            insert_all(connection, model, self.new[model])
+
+    def _update(self, connection: sa.Connection, *models: type[Base]) -> None:
+        for model in models:
+            update_all(connection, model, self.changed[model])
+
+
+class _Here:
+    """What is here already of the users whom a batch belongs to."""
+
+    def __init__(self, connection: sa.Connection, people: Sequence[Person], *, lock: bool) -> None:
+        self._connection = connection
+        values = [identity.value for person in people for identity in person.identities]
+        identities = sa.select(UserIdentity.value, UserIdentity.user_id).where(UserIdentity.value.in_(values))
+        self.owners: dict[str, str] = {row.value: row.user_id for row in connection.execute(identities)}
+        self.persons = self._by_user(people)
+        known = sorted(self.persons.keys() & set(self.owners.values()))
+        self.users = self._users(known, lock=lock)
+        self.windows = self._windows(known)
+        self.messages = self._messages(known)
+        self.profiles = self._profiles(known)
+        self._taken = self._taken_ids(people)
+
+    def _by_user(self, people: Sequence[Person]) -> dict[str, Person]:
+        """People by the user they are; two whose numbers belong to one user are one."""
+        persons: dict[str, Person] = {}
+        for person in people:
+            known = (self.owners[one.value] for one in person.identities if one.value in self.owners)
+            user_id = next(known, None) or new_id("usr")
+            persons[user_id] = persons[user_id].joined(person) if user_id in persons else person
+        return persons
+
+    def _users(self, known: Sequence[str], *, lock: bool) -> dict[str, sa.Row[Any]]:
+        columns: list[Any] = [
+            User.first_seen_at,
+            User.last_seen_at,
+            User.conversation_count,
+            User.message_count,
+            User.cohort,
+        ]
+        found = sa.select(User.id, *columns).where(User.id.in_(known)).order_by(User.id)
+        return {row.id: row for row in self._connection.execute(found.with_for_update() if lock else found)}
+
+    def _windows(self, known: Sequence[str]) -> defaultdict[str, list[Window]]:
+        columns = (
+            Conversation.id, Conversation.number, Conversation.identity, Conversation.created_at,
+            Conversation.last_message_at, Conversation.last_inbound_at, Conversation.inbound_received_at,
+            Conversation.is_active, Conversation.closed_at, Conversation.created_reason, Conversation.closed_reason,
+            Conversation.parent_conversation_id.label("parent_id"), Conversation.message_count,
+        )  # fmt: skip
+        found = sa.select(Conversation.user_id, *columns).where(Conversation.user_id.in_(known))
+        windows: defaultdict[str, list[Window]] = defaultdict(list)
+        for user_id, *values in self._connection.execute(found.order_by(Conversation.user_id, Conversation.number)):
+            named = dict(zip((column.key for column in columns), values, strict=True))
+            windows[user_id].append(Window(**named))
+        return windows
+
+    def _messages(self, known: Sequence[str]) -> defaultdict[str, dict[str, str | None]]:
+        found = sa.select(Message.user_id, Message.id, Message.conversation_id).where(Message.user_id.in_(known))
+        messages: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
+        for user_id, message_id, conversation_id in self._connection.execute(found):
+            messages[user_id][message_id] = conversation_id
+        return messages
+
+    def _profiles(self, known: Sequence[str]) -> dict[str, BotProfile]:
+        columns = [getattr(Profile, name) for name in FIELDS]
+        found = sa.select(Profile.user_id, Profile.updated_at, *columns).where(Profile.user_id.in_(known))
+        return {
+            row.user_id: BotProfile({name: getattr(row, name) for name in FIELDS}, row.updated_at)
+            for row in self._connection.execute(found)
+        }
+
+    def _taken_ids(self, people: Iterable[Person]) -> set[str]:
+        ids = [one.id for person in people for one in person.conversations]
+        return set(self._connection.scalars(sa.select(RemoteId.remote_id).where(RemoteId.remote_id.in_(ids))))
+
+    def with_free_ids(self, user_id: str, person: Person, tally: Tally) -> list[BotConversation]:
+        """The conversations whose id is nobody else's: it belongs to the first who had it."""
+        own = {window.id for window in self.windows[user_id]}
+        free = [one for one in person.conversations if one.id in own or one.id not in self._taken]
+        tally[Count.IDS_TAKEN] += len(person.conversations) - len(free)
+        self._taken |= {one.id for one in free}
+        return free
