@@ -201,6 +201,11 @@ def test_profiles_that_are_here(known: BotProfile, given_: BotProfile, expected:
     assert added(known, given_) == expected
 
 
+def test_profiles_that_meet_first() -> None:
+    """The first time what is missing is added, whenever either was changed."""
+    assert added(profile(2, name="Anna"), profile(1, name="Luisa", email="a@b.it"), first=True) == {"email": "a@b.it"}
+
+
 def test_profile_fields() -> None:
     """A field is one visible line, or unknown."""
     raw = RawPerson(ANNA, [], [], [(b" Anna\nMaria ", b"", None, b"x" * 300, None)])

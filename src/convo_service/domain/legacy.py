@@ -288,13 +288,13 @@ def merged(profiles: Sequence[BotProfile]) -> BotProfile | None:
     return BotProfile(fields, newest_first[0].updated_at, newest_first[0].oddities)
 
 
-def added(known: BotProfile, given: BotProfile) -> dict[str, str]:
+def added(known: BotProfile, given: BotProfile, *, first: bool = False) -> dict[str, str]:
     """The fields of the bot's profile that go into one that is there: all when it is newer, else what is missing.
 
-    One that was changed here since is left alone: an operator may have emptied a field on purpose.
+    After the `first` time one that was changed here is left alone: an operator may have emptied a field on purpose.
     """
     is_newer = given.updated_at is not None and (known.updated_at is None or given.updated_at > known.updated_at)
-    if known.updated_at is not None and not is_newer:
+    if known.updated_at is not None and not is_newer and not first:
         return {}
     return {
         name: value

@@ -52,7 +52,7 @@ class Adoption:
             self._add_windows(rows, user_id, settled, cohort)
             rows.new[Message] += [_message(user_id, *one) for one in settled.stored]
             rows.changed[Message] += [_placed(user_id, *one) for one in settled.placed]
-            _add_profile(rows, user_id, merged(person.profiles), here.profiles.get(user_id), tally)
+            _add_profile(rows, user_id, person, here, tally)
             _count(tally, person, settled, is_known=user_id in here.users)
         if write:
             rows.write(connection)
@@ -139,15 +139,15 @@ def _placed(user_id: str, message: BotMessage, home: str) -> Row:
     return {"user_id": user_id, "id": message.id, "conversation_id": home, "answered_conversation_id": home}
 
 
-def _add_profile(rows: "_Rows", user_id: str, given: BotProfile | None, known: BotProfile | None, tally: Tally) -> None:
+def _add_profile(rows: "_Rows", user_id: str, person: Person, here: "_Here", tally: Tally) -> None:
+    given, known = merged(person.profiles), here.profiles.get(user_id)
     if given is None:
         return
     if known is None:
         rows.new[Profile].append(_profile(user_id, given))
-        tally[Count.PROFILES] += 1
-        tally.update(given.oddities)
+        tally.update((Count.PROFILES, *given.oddities))
         tally[Count.PROFILES_INCOMPLETE] += not given.is_complete
-    elif more := added(known, given):
+    elif more := added(known, given, first=here.meets_first(user_id, person)):
         times = [one.updated_at for one in (known, given) if one.updated_at is not None]
         joined = BotProfile({**known.fields, **more}, max(times, default=None))
         rows.changed[Profile].append(_profile(user_id, joined))
@@ -267,6 +267,11 @@ class _Here:
     def _taken_ids(self, people: Iterable[Person]) -> set[str]:
         ids = [one.id for person in people for one in person.conversations]
         return set(self._connection.scalars(sa.select(RemoteId.remote_id).where(RemoteId.remote_id.in_(ids))))
+
+    def meets_first(self, user_id: str, person: Person) -> bool:
+        """Whether nothing of the bot's was taken for this user before."""
+        taken = any(window.is_imported for window in self.windows[user_id])
+        return not taken and self.messages[user_id].keys().isdisjoint(one.id for one in person.messages)
 
     def with_free_ids(self, user_id: str, person: Person, tally: Tally) -> list[BotConversation]:
         """The conversations whose id is nobody else's: it belongs to the first who had it."""

@@ -115,13 +115,19 @@ def _settle(message: Message, conversation: Conversation) -> None:
 
 async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:
     """The newest messages of a conversation, oldest first, without commands."""
+    return await _said(tx, user_id, Message.conversation_id == conversation_id, most=most)
+
+
+async def said_outside(tx: AsyncSession, user_id: str, *, most: int) -> list[Said]:
+    """What an adopted bot's user said when the bot had no conversation for it; what arrives here has an external id."""
+    imported = sa.and_(Message.conversation_id.is_(None), Message.external_id.is_(None))
+    return await _said(tx, user_id, imported, most=most)
+
+
+async def _said(tx: AsyncSession, user_id: str, where: sa.ColumnElement[bool], *, most: int) -> list[Said]:
     rows = await tx.scalars(
         sa.select(Message)
-        .where(
-            Message.user_id == user_id,
-            Message.conversation_id == conversation_id,
-            sa.func.length(Message.text) > Message.command_length,
-        )
+        .where(Message.user_id == user_id, where, sa.func.length(Message.text) > Message.command_length)
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(most)
     )

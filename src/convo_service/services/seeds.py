@@ -31,9 +31,11 @@ class SeedMaker:
         if not self.settings.include_summary:
             return Material()
         client = await self._client(tx, user_id)
-        conversation = None if forget else await windows.to_go_on_from(tx, user_id, topic)
-        if conversation is None:
+        if forget:
             return Material(client)
+        conversation = await windows.to_go_on_from(tx, user_id, topic)
+        if conversation is None:
+            return Material(client, await messages.said_outside(tx, user_id, most=MAX_MESSAGES))
         said = await messages.said_in(tx, user_id, conversation.id, most=MAX_MESSAGES)
         return Material(client, said, _carried(conversation.seed))
 
