@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from convo_service.db.legacy import PREFIX
-from convo_service.domain.legacy import report
+from convo_service.domain.tally import report
 from convo_service.services.legacy import adopt
 from convo_service.settings import Settings
 

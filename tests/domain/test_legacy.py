@@ -9,20 +9,8 @@ from hypothesis import strategies as st
 
 from convo_service.domain.identities import Identity
 from convo_service.domain.ids import new_id
-from convo_service.domain.legacy import (
-    REPORT,
-    BotProfile,
-    Count,
-    Raw,
-    RawPerson,
-    Reader,
-    Tally,
-    added,
-    merged,
-    read_time,
-    report,
-    text_of,
-)
+from convo_service.domain.legacy import BotProfile, Raw, RawPerson, Reader, added, merged, read_time, text_of
+from convo_service.domain.tally import REPORT, Count, Tally, report
 
 ROME = ZoneInfo("Europe/Rome")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

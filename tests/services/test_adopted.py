@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from convo_service.db.engine import Database
 from convo_service.db.models import Conversation
-from convo_service.domain.legacy import Count, Tally
+from convo_service.domain.tally import Count, Tally
 from convo_service.llm.emulator import Emulator
 from convo_service.services import legacy
 from convo_service.settings import Settings

@@ -56,7 +56,7 @@ def import_legacy(
     """Take what the existing bot's file has into this installation; run it again for what came since."""
     from convo_service.app import utc_now
     from convo_service.db.legacy import ForeignDatabase
-    from convo_service.domain.legacy import report
+    from convo_service.domain.tally import report
     from convo_service.services import legacy
 
     settings = read_settings()

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from convo_service.db import faults
 from convo_service.db.engine import Database
 from convo_service.db.legacy import BotTables, ForeignDatabase, is_the_bots, snapshot
-from convo_service.domain.legacy import Count, Person, Reader, Tally
+from convo_service.domain.legacy import Person, Reader
+from convo_service.domain.tally import Count, Tally
 from convo_service.services.adoption import Adoption
 from convo_service.settings import Settings
 
