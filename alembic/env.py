@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.migration import MigrationContext
 from alembic.util import CommandError
 
-from convo_service.db import backups, legacy
+from convo_service.db import backups, legacy, migrations
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
 from convo_service.settings import Settings
@@ -98,8 +99,10 @@ def refuse_what_is_foreign(file: Path) -> None:
     opened = backups.look(file)
     engine = sa.create_engine("sqlite://", creator=lambda: opened, poolclass=sa.StaticPool)
     with engine.connect() as connection:
-        versions = sa.inspect(connection).has_table("alembic_version")
-        if not versions or connection.scalar(sa.text("SELECT count(*) FROM alembic_version")) == 0:
+        heads = MigrationContext.configure(connection).get_current_heads()
+        if unknown := [head for head in heads if not migrations.knows(head)]:
+            raise CommandError(f"The database is at revision {unknown[0]}, which this code does not know")
+        if not heads:
             legacy.is_the_bots(connection)
     engine.dispose()
 

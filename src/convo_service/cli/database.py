@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,15 +38,18 @@ def migrate() -> None:
     settings = read_settings()
     if file := settings.sqlite_file:
         make_room(file)
+    report = StringIO()  # printed when the bar has gone
     try:
         with database_errors(shown(settings)), progress_bar() as watch:
-            config = migrations.config(settings.database_url)
+            config = migrations.config(settings.database_url, report)
             config.attributes["watch"] = watch
             command.upgrade(config, "head")
     except CommandError as error:
         if isinstance(error.__cause__, ForeignDatabase | sqlite3.Error):
             stop(f"{shown(settings)}: {error}", status=FAILED)
         refuse(settings, revision(settings))
+    finally:
+        typer.echo(report.getvalue(), nl=False)
     typer.echo(f"{shown(settings)} is at revision {migrations.HEAD}")
 
 

@@ -1,7 +1,8 @@
 """Where the migrations are, and whether a database is up to date; Alembic itself is only loaded to migrate."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,13 +25,13 @@ def knows(revision: str) -> bool:
     return revision in {path.name.split("_")[1] for path in scripts().glob("versions/*_*.py")}
 
 
-def config(url: str) -> "Config":
-    """What `alembic.command` wants; never call those inside a running event loop."""
+def config(url: str, report: TextIO | None = None) -> "Config":
+    """What `alembic.command` wants, told where to report; never call those inside a running event loop."""
     from argparse import Namespace
 
     from alembic.config import Config
 
-    made = Config(cmd_opts=Namespace(x=[f"url={url}"]))
+    made = Config(cmd_opts=Namespace(x=[f"url={url}"]), stdout=report or sys.stdout)
     made.set_main_option("script_location", str(scripts()))
     made.set_main_option("path_separator", "os")
     return made
