@@ -47,6 +47,15 @@ async def test_conversation_created(gateway: Gateway, capsys: pytest.CaptureFixt
     assert PHONE not in output
 
 
+async def test_probes_are_quiet(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """A health check every few seconds leaves no line in the log; any other request does."""
+    configure_logging(format_="json")
+    for path in ("/livez", "/readyz", "/users"):
+        assert (await gateway.http.get(path)).status_code == 200
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["route"] for line in lines] == ["/users"]
+
+
 async def test_a_database_that_does_not_answer(
     gateway: Gateway, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,8 @@ from convo_service.routes.problems import problem
 from convo_service.telemetry import get_logger, request_id
 
 HEADER = b"x-request-id"
+PROBES = {"/livez", "/readyz"}  # asked every few seconds for ever: a log of them says nothing while they are well
+BAD = 400
 _ACCEPTABLE = re.compile(rb"(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,128}")  # with a letter: a phone number is no id
 
 log = get_logger()
@@ -62,10 +64,12 @@ class RequestEdge:
             if status:
                 raise
             await problem(ConvoError(), path)(scope, receive, send_with_id)
-        log.info(
+        route = _template(scope)
+        say = log.debug if route in PROBES and status < BAD else log.info
+        say(
             "request_done",
             method=scope["method"],
-            route=_template(scope),
+            route=route,
             status=status,
             ms=round((time.perf_counter() - started) * 1000, 1),
         )
