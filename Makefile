@@ -45,6 +45,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(MAKE) --no-print-directory test
 
 # New versions: older than a week, hashed, without the address of any registry.
