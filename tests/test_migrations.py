@@ -1,21 +1,26 @@
 """Migrations: up, down, up on both databases, no drift, and rows that are moved come out right."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from convo_service.db import migrations
 from convo_service.db.models import Base
+from tests.bot import content
 from tests.databases import on
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,9 +102,80 @@ def test_backfill_of_last_message_at(empty_url: str) -> None:
         ("conv_1", "2026-01-05 08:00:05", True, None),
         ("conv_2", "2026-01-02 10:00:00", True, None),
     ]
+
+
+ANNA = (
+    "INSERT INTO conversations (phone_number, conversation_id, created_at) "
+    "VALUES ('+39333111', 'conv_1', '2026-07-01 10:00:00')",
+    "INSERT INTO messages (phone_number, sender, message, timestamp) "
+    "VALUES ('39333111', 'user', 'ciao', '2026-07-01 10:00:00')",
+    "INSERT INTO messages (phone_number, sender, message, timestamp) "
+    "VALUES ('+39333111', 'bot', NULL, '2026-10-25 02:30:00')",
+    "INSERT INTO profiles (phone_number, name) VALUES ('+39333111', 'Anna')",
+)
+
+
+def execute(*statements: str) -> Callable[[sa.Connection], None]:
+    """Run statements."""
+
+    def run(connection: sa.Connection) -> None:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+    return run
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_rows_of_the_bot(empty_url: str, versioned: bool) -> None:
+    """The bot's rows are taken over on both databases, stay in their own tables, and survive the way down and up."""
+    config = migrations.config(empty_url)
+    command.upgrade(config, "0001")
+    on(empty_url, execute(*ANNA, *(() if versioned else ("DROP TABLE alembic_version",))))
     command.upgrade(config, "head")
-    kept = on(empty_url, lambda connection: connection.scalar(sa.text("SELECT count(*) FROM legacy_messages")))
-    assert kept == 2
+    (conversation,), messages, (profile,) = taken = content(empty_url)
+    assert (conversation["id"], conversation["identity"], conversation["is_active"]) == ("conv_1", "+39333111", True)
+    assert [(row["direction"], row["text"], row["sent_at"]) for row in messages] == [
+        ("inbound", "ciao", "2026-07-01 08:00:00.000000"),
+        ("outbound", "", "2026-10-25 00:30:00.000000"),
+    ]
+    assert profile["name"] == "Anna"
+    count = sa.text("SELECT count(*) FROM legacy_messages")
+    assert on(empty_url, lambda connection: connection.scalar(count)) == 2
+    for revision in ("0007", "0002", "base"):
+        command.downgrade(config, revision)
+        command.upgrade(config, "head")
+        assert content(empty_url) == taken
+    assert on(empty_url, drift) == []
+
+
+@pytest.mark.parametrize("empty_url", ["postgres"], indirect=True)
+def test_a_foreign_database(empty_url: str) -> None:
+    """A database that is neither empty nor the bot's is refused, and nothing is left in it."""
+    on(empty_url, execute("CREATE TABLE orders (id INTEGER)"))
+    with pytest.raises(CommandError, match="it has orders, and no conversations, messages, profiles"):
+        command.upgrade(migrations.config(empty_url), "head")
+    assert on(empty_url, lambda connection: sa.inspect(connection).get_table_names()) == ["orders"]
+
+
+@pytest.mark.parametrize("empty_url", ["postgres"], indirect=True)
+def test_the_script_takes_no_rows(empty_url: str) -> None:
+    """The printed script works on a database without rows of the bot's, and stops at one that has some."""
+    script = offline(empty_url).stdout
+    at = script.index("ALTER TABLE conversations RENAME")
+    with pytest.raises(asyncpg.RaiseError, match="not by its --sql"):
+        asyncio.run(run_script(empty_url, script[:at] + "; ".join(ANNA) + ";" + script[at:]))
+    asyncio.run(run_script(empty_url, script))
+    assert on(empty_url, drift) == []
+
+
+async def run_script(url: str, script: str) -> None:
+    """Run a whole script as a database administrator does, and leave it at the first error."""
+    parsed = sa.make_url(url)
+    connection = await asyncpg.connect(host=str(parsed.query["host"]), user="postgres", database=parsed.database)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
 
 
 def test_plain_alembic(tmp_path: Path) -> None:
@@ -125,9 +201,16 @@ def test_no_offline_sql_for_sqlite(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def offline(url: str) -> subprocess.CompletedProcess[str]:
-    """Ask for the script of a database's upgrade."""
-    run = [sys.executable, "-m", "alembic", "upgrade", "head", "--sql"]
+def test_no_offline_sql_downwards() -> None:
+    """A script cannot know which tables are the bot's own, so it drops none."""
+    done = offline("postgresql://nobody@nowhere/d", "downgrade", "0008:base")
+    assert (done.returncode != 0, "without --sql" in done.stdout + done.stderr) == (True, True)
+    assert "DROP" not in done.stdout
+
+
+def offline(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask for the script of a database's upgrade, or of something else."""
+    run = [sys.executable, "-m", "alembic", *(arguments or ("upgrade", "head")), "--sql"]
     environment = {**os.environ, "DATABASE_URL": url}
     return subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True)  # noqa: S603
 

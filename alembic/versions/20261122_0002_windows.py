@@ -24,10 +24,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """A bot's own table was never given these columns; those that it has by its own doing stay."""
-    if sa.inspect(op.get_bind()).get_pk_constraint("conversations")["name"] != "pk_bot_conversations":
-        return
-    with op.batch_alter_table("conversations") as table:
-        table.drop_column("parent_conversation_id")
-        table.drop_column("last_message_at")
-        table.drop_column("is_active")
+    """Drop them where they are ours: a bot's table was taken as it came, and what it has by its own doing stays."""
+    inspector = sa.inspect(op.get_bind())
+    made_here = inspector.get_pk_constraint("conversations")["name"] == "pk_bot_conversations"
+    if made_here and any(column["name"] == "is_active" for column in inspector.get_columns("conversations")):
+        with op.batch_alter_table("conversations") as table:
+            table.drop_column("parent_conversation_id")
+            table.drop_column("last_message_at")
+            table.drop_column("is_active")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from alembic import context, op
+from alembic.util import CommandError
 
 from convo_service.db.legacy import PREFIX
 from convo_service.domain.tally import report
@@ -37,3 +38,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Nothing to take back: the bot's rows are where they were, and taking them again takes each once."""
+    if context.is_offline_mode():
+        raise CommandError("Below 0008 a database goes down without --sql: it is looked at which tables are the bot's.")
