@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -85,10 +85,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("migrated"), path)
         yield f"sqlite+aiosqlite:///{path}"
         return
-    name = f"t{uuid4().hex}"
-    asyncio.run(_execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
-    yield postgres.url(Path(os.environ[SOCKET]), name)
-    asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
+    with _on_the_server(f"TEMPLATE {TEMPLATE}") as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -97,8 +95,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
+    with _on_the_server() as url:
+        yield url
+
+
+@contextmanager
+def _on_the_server(like: str = "") -> Iterator[str]:
     name = f"t{uuid4().hex}"
-    asyncio.run(_execute(f"CREATE DATABASE {name}"))
+    asyncio.run(_execute(f"CREATE DATABASE {name} {like}"))
     yield postgres.url(Path(os.environ[SOCKET]), name)
     asyncio.run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
