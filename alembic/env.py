@@ -5,6 +5,8 @@ The existing bot's database is recognised, and a SQLite file is backed up before
 
 import asyncio
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
+from pydantic import ValidationError
 
-from convo_service.db import backups, legacy, migrations
+from convo_service.db import backups, faults, legacy, migrations
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
-from convo_service.settings import Settings
+from convo_service.errors import InvalidIdentity
+from convo_service.settings import Settings, problems
 
 THE_BOTS = "0002"  # the revision whose tables a bot's own stand for: what comes after sets them aside
 ADVISORY_LOCK = 0x636F6E766F  # "convo": two upgrades of one PostgreSQL database wait for each other
@@ -25,7 +29,7 @@ ADVISORY_LOCK = 0x636F6E766F  # "convo": two upgrades of one PostgreSQL database
 
 def include_name(name: str | None, type_: str, _parents: Any) -> bool:
     """Leave the existing bot's own tables out of comparisons: they are set aside, not modelled."""
-    return not (type_ == "table" and name is not None and name.startswith("legacy_"))
+    return not (type_ == "table" and name is not None and name.startswith(legacy.PREFIX))
 
 
 def run(connection: sa.Connection) -> None:
@@ -38,7 +42,6 @@ def run(connection: sa.Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=is_sqlite,
         include_name=include_name,
-        transactional_ddl=True,
     )
     with context.begin_transaction():
         prepare(connection)
@@ -53,7 +56,7 @@ def prepare(connection: sa.Connection) -> None:
         return  # nothing will change
     is_the_bots = not heads and legacy.is_the_bots(connection)
     if connection.dialect.name == "sqlite" and (heads or is_the_bots):
-        file = Path(connection.engine.url.database or "")
+        file = Path(connection.engine.url.database or "").resolve()
         made = backups.back_up(file, heads[0] if heads else "bot", datetime.now(UTC))
         context.config.print_stdout("backup: %s", made)
     if is_the_bots:
@@ -110,21 +113,32 @@ def refuse_what_is_foreign(file: Path) -> None:
 def main() -> None:
     """Migrate the database that the settings name."""
     url = database_url()
-    file = Path(sa.make_url(url).database or "") if url.startswith("sqlite") else None
+    if not url.startswith("sqlite"):
+        asyncio.run(migrate(url))
+        return
+    file = Path(sa.make_url(url).database or "").resolve()
+    with backups.one_at_a_time(file):
+        refuse_what_is_foreign(file)
+        asyncio.run(migrate(url))
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """A fault is one line with its reason. Whatever it was, the transaction is gone and nothing was changed."""
     try:
-        if file is None:
-            asyncio.run(migrate(url))
-            return
-        with backups.one_at_a_time(file):
-            refuse_what_is_foreign(file)
-            asyncio.run(migrate(url))
+        yield
+    except ValidationError as error:
+        raise CommandError("; ".join(problems(error))) from error
+    except InvalidIdentity as error:
+        raise CommandError(f"ROLLOUT_USERS: {error}") from error
     except legacy.ForeignDatabase as error:
         raise CommandError(f"The database is neither empty nor the bot's: {error}. Nothing was changed.") from error
-    except sqlite3.Error as error:
-        raise CommandError(f"The file cannot be read or backed up: {error}. Nothing was changed.") from error
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise CommandError(f"The database cannot be used: {faults.describe(error)}. Nothing was changed.") from error
 
 
-if context.is_offline_mode():
-    print_sql()
-else:
-    main()
+with in_words():
+    if context.is_offline_mode():
+        print_sql()
+    else:
+        main()

@@ -65,6 +65,25 @@ class Bot:
             ]
 
 
+def small(path: Path, schema: str = SCHEMA) -> Bot:
+    """A little of everything."""
+    bot = Bot(path, schema)
+    bot.talk(
+        "+393331111111",
+        "conv_anna",
+        ("user", "Buongiorno", "2026-07-01T10:00:00"),
+        ("bot", "Buongiorno Anna", "2026-07-01 10:00:05"),
+        ("user", "A che punto è l'ordine 4471?", "2026-01-10T09:30:00.000123"),
+    )
+    bot.talk("393331111111", None, ("user", "Senza più", "2026-07-02T10:00:00"))
+    bot.talk("+39 333 222 2222", None, ("user", "Siete aperti?", "2026-10-25T02:30:00"), ("bot", None, None))
+    bot.talk("nessuno\x01", "conv_nobody", ("user", "Chi sono?", "2026-07-01T10:00:00"))
+    bot.add("conversations", phone_number="+393333333333", conversation_id="conv_empty", created_at=None)
+    bot.add("profiles", ("+393331111111", "Anna", None, "", "anna@example.it", 0, None))
+    bot.add("profiles", ("393331111111", "Anna", "Neri", "Molino Neri", None, 0, "2026-07-01 10:00:00"))
+    return bot
+
+
 def grown(path: Path, people: int, messages: int, *, seed: int = 1) -> Bot:
     """A bot that was in use for a year: three spellings of times, numbers with and without +, gaps everywhere."""
     chance = random.Random(seed)  # noqa: S311 - the same file every time
@@ -126,3 +145,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}"
     return bool(value) if value in (0, 1) and not isinstance(value, str) else value
+
+
+def undated(found: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Content without the times of conversations that have no message."""
+    conversations, *rest = found
+    times = ("created_at", "last_message_at", "last_inbound_at", "first_seen_at", "last_seen_at", "closed_at")
+    plain = [row if row["message_count"] else {**row, **dict.fromkeys(times)} for row in conversations]
+    return [plain, *rest]
+
+
+def url(file: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite+aiosqlite:///{file}"

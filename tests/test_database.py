@@ -28,6 +28,16 @@ async def test_readers_cannot_write(database: Database) -> None:
         assert await tx.scalar(sa.select(sa.func.count()).select_from(User)) == 0
 
 
+async def test_errors_repeat_no_values(database: Database) -> None:
+    """The text of an error names the statement, never what somebody wrote."""
+    someone = User(id="canarino-giallo", cohort="window", first_seen_at=datetime.now(UTC), last_seen_at=None)  # type: ignore[arg-type]
+    with pytest.raises(sa.exc.DBAPIError) as raised:
+        async with database.write.begin() as tx:
+            tx.add(someone)
+    assert ("INSERT INTO users" in str(raised.value), "canarino" in str(raised.value.statement)) == (True, False)
+    assert "[parameters" not in str(raised.value)
+
+
 async def test_instants(database: Database) -> None:
     """An instant comes back as the same instant, in UTC, to the microsecond."""
     seen = datetime(2026, 10, 25, 2, 30, 0, 123456, tzinfo=ROME)

@@ -141,7 +141,7 @@ def test_rows_of_the_bot(empty_url: str, versioned: bool) -> None:
     assert profile["name"] == "Anna"
     count = sa.text("SELECT count(*) FROM legacy_messages")
     assert on(empty_url, lambda connection: connection.scalar(count)) == 2
-    for revision in ("0007", "0002", "base"):
+    for revision in ("0007", "0006", "0005", "0004", "0003", "0002", "0001", "base"):
         command.downgrade(config, revision)
         command.upgrade(config, "head")
         assert content(empty_url) == taken

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from convo_service.db.legacy import made_here
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -45,6 +47,5 @@ def downgrade() -> None:
     """Drop what was made here. A bot's own tables stay, and so does every table with a row, for the next upgrade."""
     bind = op.get_bind()
     for table in ("profiles", "messages", "conversations"):
-        made_here = sa.inspect(bind).get_pk_constraint(table)["name"] == f"pk_bot_{table}"
-        if made_here and bind.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) == 0:
+        if made_here(bind, table) and bind.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) == 0:
             op.drop_table(table)

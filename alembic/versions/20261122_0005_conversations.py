@@ -114,3 +114,4 @@ def downgrade() -> None:
     op.drop_table("messages")
     op.drop_table("seeds")
     op.drop_table("conversations")
+    op.execute("UPDATE users SET conversation_count = 0, message_count = 0")

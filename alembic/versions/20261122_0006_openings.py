@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("remote_id", sa.String(128), nullable=False),
         sa.PrimaryKeyConstraint("remote_id", name="pk_remote_ids"),
     )
+    op.execute("INSERT INTO remote_ids (remote_id) SELECT DISTINCT id FROM conversations")
     op.create_table(
         "remote_garbage",
         sa.Column("remote_id", sa.String(128), nullable=False),

@@ -19,7 +19,8 @@ depends_on = None
 # A script cannot make sense of times and numbers, so it stops where there is something to make sense of.
 NOT_BY_SCRIPT = """
 DO $$ BEGIN
-    IF EXISTS (SELECT 1 FROM legacy_messages) OR EXISTS (SELECT 1 FROM legacy_conversations) THEN
+    IF EXISTS (SELECT 1 FROM legacy_conversations) OR EXISTS (SELECT 1 FROM legacy_messages)
+        OR EXISTS (SELECT 1 FROM legacy_profiles) THEN
         RAISE EXCEPTION 'the rows of the bot are taken over by "alembic upgrade head" itself, not by its --sql';
     END IF;
 END $$

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_BOOTSTRAP_KEY_CHARS = 32
@@ -139,6 +139,12 @@ class Settings(BaseSettings):
         return _listed(self.rollout_users)
 
 
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong with the settings, one line each, by the names of the environment."""
+    named = (("_".join(str(part) for part in one["loc"]).upper(), one["msg"]) for one in error.errors())
+    return [f"{name or 'settings'}: {message.removeprefix('Value error, ')}" for name, message in named]
+
+
 def _parsed(url: str) -> sa.URL:
     """A URL's parts; the library's own error would repeat them, and one may be the password."""
     try:
@@ -153,7 +159,7 @@ def _sqlite(url: str) -> str:
         raise ValueError("must name a file after three slashes, four for a path from the root")
     if parsed.database in (None, "", ":memory:"):
         raise ValueError("must name a file: a database in memory would lose the history")
-    if parsed.query:
+    if "?" in url:
         raise ValueError("must name a file alone, without arguments")
     return url
 

@@ -19,3 +19,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(tmp_path: Path, environment: dict[str, str]) -> Runner:
     """A shell."""
     return Runner(tmp_path, environment)
+
+
+@pytest.fixture
+def file(run: Runner) -> Path:
+    """Where the installation has its database."""
+    path = run.folder / "data" / "convo.db"
+    path.parent.mkdir()
+    return path

@@ -1,33 +1,34 @@
 """The existing bot comes along: in place, from its file, again, and after being killed."""
 
-import os
+import glob
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from convo_service.db import migrations
-from tests.bot import ALTERED, CONVERSATIONS, MESSAGES, PROFILES, SCHEMA, Bot, content, grown, rows
-from tests.cli.shell import COMMAND, Runner
+from tests.bot import (
+    ALTERED,
+    CONVERSATIONS,
+    MESSAGES,
+    PROFILES,
+    SCHEMA,
+    Bot,
+    content,
+    grown,
+    rows,
+    small,
+    undated,
+    url,
+)
+from tests.cli.shell import COMMAND, Runner, installation, killed
 
+SQLITE_HEADER = 100  # bytes; a journal mode stands there
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def file(run: Runner) -> Path:
-    """Where the installation has its database."""
-    path = run.folder / "data" / "convo.db"
-    path.parent.mkdir()
-    return path
 
 
 @pytest.fixture
@@ -36,33 +37,9 @@ def bot(file: Path) -> Bot:
     return small(file)
 
 
-def small(path: Path, schema: str = SCHEMA) -> Bot:
-    """A little of everything."""
-    bot = Bot(path, schema)
-    bot.talk(
-        "+393331111111",
-        "conv_anna",
-        ("user", "Buongiorno", "2026-07-01T10:00:00"),
-        ("bot", "Buongiorno Anna", "2026-07-01 10:00:05"),
-        ("user", "A che punto è l'ordine 4471?", "2026-01-10T09:30:00.000123"),
-    )
-    bot.talk("393331111111", None, ("user", "Senza più", "2026-07-02T10:00:00"))
-    bot.talk("+39 333 222 2222", None, ("user", "Siete aperti?", "2026-10-25T02:30:00"), ("bot", None, None))
-    bot.talk("nessuno\x01", "conv_nobody", ("user", "Chi sono?", "2026-07-01T10:00:00"))
-    bot.add("conversations", phone_number="+393333333333", conversation_id="conv_empty", created_at=None)
-    bot.add("profiles", ("+393331111111", "Anna", None, "", "anna@example.it", 0, None))
-    bot.add("profiles", ("393331111111", "Anna", "Neri", "Molino Neri", None, 0, "2026-07-01 10:00:00"))
-    return bot
-
-
-def url(file: Path) -> str:
-    """The URL of a SQLite file."""
-    return f"sqlite+aiosqlite:///{file}"
-
-
 def backups(file: Path) -> list[Path]:
     """The copies that were made of a file."""
-    return sorted(file.parent.glob(f"{file.name}.*.backup"))
+    return sorted(file.parent.glob(f"{glob.escape(file.name)}.*.backup"))
 
 
 def test_in_place(run: Runner, bot: Bot, file: Path) -> None:
@@ -86,8 +63,8 @@ def test_in_place(run: Runner, bot: Bot, file: Path) -> None:
         ("+393331111111", "conv_anna", "Buongiorno", "2026-07-01 08:00:00.000000"),
         ("+393331111111", "conv_anna", "Buongiorno Anna", "2026-07-01 08:00:05.000000"),
         ("+393331111111", "conv_anna", "Senza più", "2026-07-02 08:00:00.000000"),
-        ("+393332222222", None, "", "2026-10-25 00:30:00.000000"),
         ("+393332222222", None, "Siete aperti?", "2026-10-25 00:30:00.000000"),
+        ("+393332222222", None, "", "2026-10-25 00:30:00.000000"),
     ]
     (profile,) = rows(url(file), PROFILES)
     assert (profile["last_name"], profile["ragione_sociale"], profile["email"]) == (
@@ -109,7 +86,7 @@ def test_the_report(run: Runner, bot: Bot) -> None:
         "messages without a text": ("repaired", 1),
         "messages without a conversation": ("repaired", 2),
         "times in an hour that exists twice, read as the first": ("repaired", 1),
-        "times missing or unreadable, taken from the message before": ("repaired", 1),
+        "times missing or unreadable, taken from a message beside": ("repaired", 1),
         "rows of a number that is none": ("refused", 2),
     }
     assert "What was refused (2) stays where it was, in the bot's own tables." in lines
@@ -146,25 +123,111 @@ def upgrade(run: Runner, by: str) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
+        pytest.param(SCHEMA + "CREATE VIEW users AS SELECT 1 AS a", "it has users beside", id="a view"),
+        pytest.param(SCHEMA + "CREATE TABLE legacy_messages (a)", "it has legacy_messages beside", id="another name"),
+        pytest.param(
+            SCHEMA + "CREATE INDEX ix_conversations_id ON conversations (conversation_id)",
+            "ix_conversations_id",
+            id="an index",
+        ),
+        pytest.param("PRAGMA encoding = 'UTF-16le';" + SCHEMA, "its texts are in UTF-16le", id="UTF-16"),
         pytest.param("CREATE TABLE orders (id INTEGER)", "it has orders, and no", id="another application's"),
         pytest.param(SCHEMA.replace("sender", "author"), "no column sender", id="a bot's, but not this one's"),
         pytest.param(SCHEMA + "CREATE TABLE users (id INTEGER)", "it has users beside", id="a name that is needed"),
     ],
 )
-@pytest.mark.parametrize("by", ["migrate", "alembic"])
-def test_a_foreign_database(run: Runner, file: Path, script: str, said: str, by: str) -> None:
+def test_a_foreign_database(run: Runner, file: Path, script: str, said: str) -> None:
     """A database that is neither empty nor the bot's is refused, and not a byte of it changes."""
     Bot(file, script)
     before = file.read_bytes()
-    if by == "migrate":
-        done = run("migrate")
-    else:
-        command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-        done = subprocess.run(command, cwd=ROOT, env=run.environment, capture_output=True, text=True)  # noqa: S603
+    done = run("migrate")
     assert done.returncode != 0
     assert said in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert (file.read_bytes(), [path.name for path in file.parent.iterdir()]) == (before, ["convo.db"])
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "said"),
+    [
+        pytest.param(
+            "CREATE TABLE orders (id INTEGER)", {}, "neither empty nor the bot's: it has orders", id="foreign"
+        ),
+        pytest.param(SCHEMA, {"LEGACY_TIMEZONE": "Europe/Roma"}, "LEGACY_TIMEZONE: must be a time zone", id="a zone"),
+        pytest.param(SCHEMA, {"ROLLOUT_USERS": "a\x01b"}, "ROLLOUT_USERS: ", id="a user"),
+        pytest.param(
+            "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999')",
+            {},
+            "at revision 9999, which this code does not know",
+            id="a newer one",
+        ),
+        pytest.param(
+            "", {"DATABASE_URL": "sqlite:////proc/none/convo.db"}, "cannot be used: No such file", id="no folder"
+        ),
+        pytest.param("", {"DATABASE_URL": "postgresql://127.0.0.1:9/d"}, "nobody answers there", id="no server"),
+    ],
+)
+def test_alembic_says_it_in_words(run: Runner, file: Path, script: str, more: dict[str, str], said: str) -> None:
+    """Plain `alembic upgrade head` ends in one line with the reason, and leaves the file as it was."""
+    Bot(file, script)
+    before = file.read_bytes()
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, env={**run.environment, **more}, capture_output=True, text=True
+    )
+    assert (done.returncode > 0, said in done.stdout + done.stderr, "Traceback" in done.stderr) == (True, True, False)
+    assert file.read_bytes()[SQLITE_HEADER:] == before[SQLITE_HEADER:]
+
+
+def test_a_bot_in_the_middle_of_a_write(run: Runner, bot: Bot, file: Path) -> None:
+    """While the bot holds its file nothing is changed, and who is asked to stop is said."""
+    before = bot.dump()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        done = run("migrate")
+    assert (done.returncode, "is the bot stopped?" in done.stderr, bot.dump()) == (1, True, before)
+
+
+def test_two_upgrades_at_once(run: Runner, bot: Bot, file: Path) -> None:
+    """Two that start together do the work once, with one backup."""
+    both = [
+        subprocess.Popen([*COMMAND, "migrate"], cwd=run.folder, env=run.environment, stdout=subprocess.PIPE)  # noqa: S603
+        for _ in range(2)
+    ]
+    said = [one.communicate(timeout=60)[0].decode() for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert (sum("people" in one for one in said), len(backups(file))) == (1, 1)
+
+
+STRANGE = """
+CREATE TABLE Conversations (extra, Conversation_ID, created_at, PHONE_NUMBER INTEGER);
+CREATE TABLE messages (timestamp, message, sender, phone_number TEXT COLLATE NOCASE, id);
+CREATE TABLE profiles (phone_number, name, last_name, ragione_sociale, email);
+CREATE VIEW everything AS SELECT * FROM messages;
+INSERT INTO conversations VALUES (1, 'conv_anna', '2026-07-01T10:00:00', 393331111111);
+INSERT INTO conversations VALUES (1, 'conv_bsuid', '2026-07-01T10:00:00', 'IT.abc123');
+INSERT INTO messages VALUES ('2026-07-01T10:00:00', X'636974E0', 'user', '+393331111111', 'primo');
+INSERT INTO messages VALUES ('2026-07-01T10:00:00', 'ciao', 'user', 393331111111, NULL);
+INSERT INTO messages VALUES ('2026-07-01T10:00:00', 'ciao', 'user', 393331111111, NULL);
+INSERT INTO messages VALUES ('2026-07-01T10:00:01', 'a' || char(0) || 'b', 'bot', '39 333 111 1111', 2.5);
+INSERT INTO messages VALUES ('2026-07-01T10:00:00', 'sono IT.abc123', 'user', 'IT.abc123', 7);
+INSERT INTO profiles VALUES (393331111111, 'Anna', NULL, NULL, NULL);
+"""
+
+
+def test_a_strange_bot(run: Runner, file: Path) -> None:
+    """Types, collations, ids, orders and cases of columns are a bot's own affair; the same row twice is one message."""
+    Bot(file, STRANGE)
+    assert run("migrate").returncode == 0
+    said = {(row["conversation_id"], row["text"]) for row in rows(url(file), MESSAGES)}
+    assert said == {
+        ("conv_anna", "cit\ufffd"),
+        ("conv_anna", "ciao"),
+        ("conv_anna", "ab"),
+        ("conv_bsuid", "sono IT.abc123"),
+    }
+    assert len(rows(url(file), MESSAGES)) == 4
+    assert rows(url(file), PROFILES)[0]["name"] == "Anna"
 
 
 def test_no_command_changes_a_foreign_database(run: Runner, file: Path) -> None:
@@ -239,112 +302,16 @@ def test_down_and_up_again(run: Runner, file: Path, altered: bool) -> None:
     assert len(backups(file)) == 3  # before each: what was written here since is not lost by going down
 
 
-def installation(run: Runner, url_: str) -> Runner:
-    """A migrated installation of its own."""
-    made = Runner(run.folder, {**run.environment, "DATABASE_URL": url_})
-    assert made("migrate").returncode == 0
-    return made
-
-
-def test_import(run: Runner, tmp_path: Path, empty_url: str) -> None:
-    """The bot's file goes into a running installation as it would in place, and a second time changes nothing."""
-    bot = grown(tmp_path / "bot.db", people=40, messages=1200)
-    before = bot.path.read_bytes()
-    made = installation(run, empty_url)
-    dry = made("import-legacy", str(bot.path), "--dry-run")
-    assert dry.stdout.splitlines()[-1] == "A dry run: nothing was written."
-    assert content(empty_url) == [[], [], []]
-    done = made("import-legacy", str(bot.path))
-    assert dry.stdout.splitlines()[:-1] == done.stdout.splitlines()
-    imported = content(empty_url)
-    assert len(imported[1]) == len(bot.dump()[1]) > 1000
-    again = made("import-legacy", str(bot.path))
-    assert ("taken" in again.stdout, f"{len(imported[1]):,}  messages that are known" in again.stdout) == (False, True)
-    assert content(empty_url) == imported
-    assert bot.path.read_bytes() == before
-    shutil.copy(bot.path, tmp_path / "place.db")
-    installation(run, url(tmp_path / "place.db"))
-    # A conversation that nobody knows the beginning of began when it was taken over, if it has no message.
-    assert undated(content(url(tmp_path / "place.db"))) == undated(imported)
-
-
-def undated(found: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Content without the times of conversations that have no message."""
-    conversations, *rest = found
-    times = ("created_at", "last_message_at", "last_inbound_at", "first_seen_at", "last_seen_at", "closed_at")
-    plain = [row if row["message_count"] else {**row, **dict.fromkeys(times)} for row in conversations]
-    return [plain, *rest]
-
-
-def test_import_of_what_came_since(run: Runner, tmp_path: Path, empty_url: str) -> None:
-    """While the old bot still runs, the import is repeated: new messages go to their conversations, once."""
-    bot = small(tmp_path / "bot.db")
-    made = installation(run, empty_url)
-    made("import-legacy", str(bot.path))
-    bot.talk("+393331111111", None, ("user", "Novità?", "2026-07-05T10:00:00"))
-    bot.talk("+393332222222", "conv_found", ("user", "Rieccomi", "2026-10-26T10:00:00"))
-    bot.run("UPDATE profiles SET email = 'a@molino.it', updated_at = '2026-07-06' WHERE phone_number = '393331111111'")
-    again = made("import-legacy", str(bot.path))
-    lines = [line.split(maxsplit=2) for line in again.stdout.splitlines()]
-    taken = {line[2]: int(line[1]) for line in lines if line[0] in ("taken", "joined")}
-    assert taken == {
-        "conversations": 1,
-        "messages": 2,
-        "numbers that another spelling stands for": 2,
-        "profiles added to one that is there": 1,
-        "messages that found their conversation": 2,
-    }
-    fresh = installation(run, url(tmp_path / "fresh.db"))
-    fresh("import-legacy", str(bot.path))
-    assert undated(content(empty_url)) == undated(content(url(tmp_path / "fresh.db")))
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        pytest.param(lambda _path: None, "there is no such file", id="no file"),
-        pytest.param(lambda path: path.write_text("ciao " * 999), "not a database", id="a text"),
-        pytest.param(lambda path: path.touch(), "it is empty", id="an empty file"),
-        pytest.param(lambda path: Bot(path, "CREATE TABLE a (b)"), "it has a, and no", id="another application's"),
-    ],
-)
-def test_import_of_something_else(run: Runner, file: Path, tmp_path: Path, make: Any, said: str) -> None:
-    """What is not the bot's is one line."""
-    made = installation(run, url(file))
-    make(tmp_path / "bot.db")
-    done = made("import-legacy", str(tmp_path / "bot.db"))
-    assert (done.returncode > 0, said in done.stderr, len(done.stderr.splitlines())) == (True, True, 1)
-
-
-def test_import_into_itself(run: Runner, bot: Bot, file: Path) -> None:
-    """The installation's own database is not imported into itself; before `migrate` nothing is imported."""
-    assert "in place" in run("import-legacy", str(file)).stderr
-    other = small(run.folder / "other.db")
-    assert "convo-service migrate" in run("import-legacy", str(other.path)).stderr
-
-
 def test_a_zone_that_is_none(run: Runner) -> None:
     """LEGACY_TIMEZONE has to be a zone."""
     done = run("migrate", LEGACY_TIMEZONE="Europe/Roma")
-    assert (done.returncode, done.stderr) == (
-        2, "LEGACY_TIMEZONE: Value error, must be a time zone such as Europe/Rome\n",
-    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "LEGACY_TIMEZONE: must be a time zone such as Europe/Rome\n")
 
 
-def killed(run: Runner, *arguments: str, when: Callable[[], bool], after: float = 0) -> None:
-    """Start a command and kill it when something is so, or some seconds later; it may have ended before."""
-    process = subprocess.Popen(  # noqa: S603
-        [*COMMAND, *arguments], cwd=run.folder, env=run.environment, stdout=subprocess.DEVNULL
-    )
-    while not when() and process.poll() is None:
-        time.sleep(0.001)
-    time.sleep(after)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_killed_in_place(run: Runner, file: Path, tmp_path: Path) -> None:
+def test_killed_in_place(run: Runner, tmp_path: Path) -> None:
     """An upgrade that is killed leaves the bot's file as it was; the next one goes through, with one backup."""
+    file = tmp_path / "il bot [1].db"
+    run = Runner(run.folder, {**run.environment, "DATABASE_URL": f"sqlite:///{file}"})
     bot = grown(file, people=60, messages=6000)
     shutil.copy(file, tmp_path / "calm.db")
     installation(run, url(tmp_path / "calm.db"))
@@ -356,28 +323,3 @@ def test_killed_in_place(run: Runner, file: Path, tmp_path: Path) -> None:
     assert undated(content(url(file))) == undated(content(url(tmp_path / "calm.db")))
     assert len(backups(file)) == 1
     assert sorted(path.name for path in file.parent.glob("*.partial")) == []
-
-
-def test_killed_import(run: Runner, file: Path, tmp_path: Path) -> None:
-    """An import that is killed has taken whole people; the next one takes the rest, and nothing twice."""
-    bot = grown(tmp_path / "bot.db", people=60, messages=9000)
-    made = installation(run, url(file))
-
-    def people() -> int:
-        with closing(sqlite3.connect(file)) as connection:
-            return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
-
-    seen = [0]
-    while people() == seen[-1] and len(seen) < 4:
-        killed(made, "import-legacy", str(bot.path), when=lambda: people() > seen[-1])
-        seen.append(people())
-    assert seen[0] < seen[-1]
-    assert made("import-legacy", str(bot.path)).returncode == 0
-    calm = installation(run, url(tmp_path / "calm.db"))
-    calm("import-legacy", str(bot.path))
-    assert undated(content(url(file))) == undated(content(url(tmp_path / "calm.db")))
-
-
-def test_revision(run: Runner, bot: Bot) -> None:
-    """The revision that takes the bot over is one of the scripts, so an installed service knows it."""
-    assert migrations.knows("0008")

@@ -151,7 +151,7 @@ def test_no_database(run: Runner) -> None:
     """A database that does not answer is one line, without its password, and exit code 1."""
     done = run("migrate", DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x")
     assert (done.returncode, "Traceback" in done.stderr, "geheim" in done.stderr) == (1, False, False)
-    assert "ConnectionRefusedError" in done.stderr
+    assert "nobody answers there" in done.stderr
 
 
 def test_a_password_among_the_arguments(run: Runner) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convo_service.domain.adoption import Settled, Window, settle
+from convo_service.domain.adoption import Settled, Stored, Window, settle
 from convo_service.domain.identities import Identity
 from convo_service.domain.legacy import BotConversation, BotMessage, Person
 from convo_service.domain.window import Reason
@@ -124,6 +124,33 @@ def test_adoption_again(
     assert shown(settled(conversations, said(1), known)) == expected
 
 
+def test_a_replaced_conversation() -> None:
+    """One that the bot has no more was replaced, though its row kept the date; unless talk here went on after it."""
+    found = settled([bot("b", 1)], said(2, 4), [here("a", 1, 1, last=3)])
+    assert [(one.id, one.is_active) for one in found.windows] == [("a", False), ("b", True)]
+    found = settled([bot("b", 1)], said(2, 4), [here("a", 1, 1, last=5)])
+    assert [(one.id, one.is_active) for one in found.windows] == [("a", True), ("b", False)]
+
+
+def test_after_two() -> None:
+    """A new one follows from the last of those that are known; what is older moves nothing back."""
+    known = [here("a", 1, 1, last=3, active=False), here("b", 2, 4, last=6)]
+    found = settled([bot("a", 1), bot("b", 4), bot("c", 8)], said(2, 5), known)
+    assert (found.windows[-1].parent_id, found.windows[-1].number) == ("b", 3)
+    assert [one.last_message_at for one in found.windows[:2]] == [day(3), day(6)]
+
+
+def test_one_id_with_two_dates() -> None:
+    """A conversation under two spellings began with the earlier row."""
+    (found,) = settled([bot("a", 5), bot("a", 2)], said(3)).windows
+    assert (found.created_at, found.is_active) == (day(2), True)
+
+
+def test_the_same_row_twice() -> None:
+    """A table without a key may have a row twice; it is one message."""
+    assert len(settled([bot("a", 1)], said(2, 2)).stored) == 1
+
+
 def test_homes() -> None:
     """A message belongs to the bot's conversation that covers its time, else to the oldest."""
     found = settled([bot("a", 3), bot("b", 6)], said(1, 3, 5, 6, 9))
@@ -143,12 +170,19 @@ def test_no_home() -> None:
 def test_a_home_that_comes_later() -> None:
     """Messages that were stored without a conversation find it when it comes."""
     messages = said(2, 3)
-    found = settle(Person([ANNA], [bot("a", 1)], messages), [], {messages[0].id: None}, NOW)
+    found = settle(Person([ANNA], [bot("a", 1)], messages), [], {messages[0].id: Stored(None, messages[0].at)}, NOW)
     assert ([one.id for one, _ in found.placed], [one.id for one, _ in found.stored]) == (
         [messages[0].id],
         [messages[1].id],
     )
     assert found.windows[0].message_count == 2
+
+
+def test_a_stored_time_stands() -> None:
+    """A message that finds its conversation later keeps the time that it was taken for."""
+    (message,) = said(9)
+    found = settle(Person([ANNA], [bot("a", 1)], [message]), [], {message.id: Stored(None, day(2))}, NOW)
+    assert found.windows[0].last_message_at == day(2)
 
 
 def test_the_window() -> None:
@@ -175,11 +209,15 @@ def test_every_history(
     everything = [bot(id_, began, is_open=is_open) for id_, began, is_open in conversations]
     messages = [BotMessage(f"msg_{n}", "inbound", "ciao", day(at)) for n, at in enumerate(days)]
     first = settle(Person([ANNA], everything[:seen], messages[:heard]), [], {}, NOW)
-    there = {one.id: home for one, home in first.stored}
+    there = {one.id: Stored(home, one.at) for one, home in first.stored}
     for window in first.windows:
         window.is_new = window.is_changed = False
     second = settle(Person([ANNA], everything, messages), first.windows, there, NOW)
-    homes = [*(home for _, home in second.stored), *(home for _, home in second.placed), *there.values()]
+    homes = [
+        *(home for _, home in second.stored),
+        *(home for _, home in second.placed),
+        *(one.home for one in there.values() if one.home),
+    ]
     assert sum(one.is_active for one in second.windows) <= 1
     assert sorted(one.id for one in second.windows) == sorted(id_ for id_, _, _ in conversations)
     assert len({one.number for one in second.windows}) == len(second.windows)
@@ -188,7 +226,7 @@ def test_every_history(
     assert all((one.closed_reason is None) == one.is_active for one in second.windows)
     for window in second.windows:
         window.is_new = window.is_changed = False
-    now_there = {**there, **{one.id: home for one, home in [*second.stored, *second.placed]}}
+    now_there = {**there, **{one.id: Stored(home, one.at) for one, home in [*second.stored, *second.placed]}}
     third = settle(Person([ANNA], everything, messages), second.windows, now_there, NOW)
     assert (third.stored, third.placed, [one for one in third.windows if one.is_new or one.is_changed]) == ([], [], [])
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from convo_service.domain.identities import Identity
 from convo_service.domain.ids import new_id
-from convo_service.domain.legacy import BotProfile, Raw, RawPerson, Reader, added, merged, read_time, text_of
+from convo_service.domain.legacy import (
+    BotProfile,
+    Raw,
+    RawMessage,
+    RawPerson,
+    Reader,
+    added,
+    merged,
+    read_time,
+    text_of,
+)
 from convo_service.domain.tally import REPORT, Count, Tally, report
 
 ROME = ZoneInfo("Europe/Rome")
@@ -90,7 +100,7 @@ def test_texts(raw: Raw, text: str, mended: bool) -> None:
     assert text_of(raw) == (text, mended)
 
 
-def read(*messages: tuple[int, Raw, Raw, Raw, Raw], zone: ZoneInfo = ROME, created_at: Raw = None) -> list[str]:
+def read(*messages: RawMessage, zone: ZoneInfo = ROME, created_at: Raw = None) -> list[str]:
     """Read one person's messages; returns their ids."""
     raw = RawPerson(ANNA, [(b"conv_1", created_at, None)], messages, [])
     return [message.id for message in Reader(zone, NOW).person(raw).messages]
@@ -112,9 +122,55 @@ def test_ids_of_messages() -> None:
 
 
 def test_ids_keep_the_order() -> None:
-    """What was said in one second stays in the order of the bot's numbers; otherwise time decides."""
-    first, second, later = read(ROW, (8, *ROW[1:]), (6, *ROW[1:4], b"2026-01-10T10:00:01"))
-    assert first < second < later
+    """What was said in one second, or without a time, stays in the order of the bot's numbers; else time decides."""
+    said = [(n, ROW[1], b"user" if n % 2 else b"bot", b"%d" % n, None if n > 5 else ROW[4]) for n in range(1, 12)]
+    ids = read((0, *ROW[1:4], None), *said, (-1, *ROW[1:4], b"2026-01-10T10:00:01"))
+    assert ids == sorted(ids)
+
+
+@pytest.mark.parametrize("number", [None, b"a", 1.5, -1, 2**63 - 1])
+def test_ids_of_strange_numbers(number: Raw) -> None:
+    """A table whose ids are no numbers has messages all the same."""
+    row = (number, *ROW[1:])
+    assert len(read(row)[0]) == len(new_id("msg"))
+
+
+def test_times_before_the_first() -> None:
+    """Messages before the first that has a time take that one, or the conversation's beginning if it is earlier."""
+    said = [(1, ROW[1], b"user", b"a", None), (2, ROW[1], b"bot", b"b", ROW[4])]
+    for created_at, hour in ((None, 9), (b"2026-01-10T08:00:00", 7), (b"2026-01-11T08:00:00", 9)):
+        person = Reader(ROME, NOW).person(RawPerson(ANNA, [(b"conv_1", created_at, None)], said, []))
+        assert [one.at.hour for one in person.messages] == [hour, 9]
+
+
+@pytest.mark.parametrize("raw", [b"2030-01-01T10:00:00", b"2026-11-23T13:00:01"])
+def test_times_of_the_future(raw: Raw) -> None:
+    """A conversation or a profile that claims to be of the future says nothing about when it was; it is counted."""
+    person = Reader(ROME, NOW).person(RawPerson(ANNA, [(b"conv_1", raw, None)], [], [(b"Anna", None, None, None, raw)]))
+    assert (person.conversations[0].created_at, person.profiles[0].updated_at) == (None, None)
+    assert person.conversations[0].oddities == person.profiles[0].oddities == (Count.TIMES_IN_FUTURE,)
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_open"),
+    [(None, True), (b"1", True), (b"true", True), (b"0", False), (b"0.0", False), (b"False", False),
+     (b"no", False), (b"\x00", False), (b"", False)],
+)  # fmt: skip
+def test_is_active(raw: Raw, is_open: bool) -> None:
+    """A column that is called is_active says no in many ways; where it says nothing, the conversation is open."""
+    found = Reader(ROME, NOW).person(RawPerson(ANNA, [(b"conv_1", None, raw)], [], []))
+    assert found.conversations[0].is_open is is_open
+
+
+@pytest.mark.parametrize(
+    ("sender", "direction"),
+    [(b"user", "inbound"), (b"Assistant", "outbound"), (b"393331234567", "inbound"), (b"+39 333 123 4567", "inbound"),
+     (b"+393331234568", "outbound"), (None, "outbound")],
+)  # fmt: skip
+def test_senders(sender: Raw, direction: str) -> None:
+    """The user is called so, or by her number in any spelling."""
+    found = Reader(ROME, NOW).person(RawPerson(ANNA, [], [(1, b"+393331234567", sender, b"ciao", ROW[4])], []))
+    assert found.messages[0].direction == direction
 
 
 def test_reading_messages() -> None:

@@ -103,6 +103,7 @@ async def test_a_user_of_both(gateway: Gateway, database: Database, settings: Se
     assert (answer["conversation"]["id"], answer["created"]) == (mine["id"], False)
     old = await gateway.get("/conversations/conv_bot")
     assert (old["is_active"], old["message_count"], old["user_id"]) == (False, 2, mine["user_id"])
+    assert (await gateway.get(f"/users/{mine['user_id']}"))["first_seen_at"] == "2026-03-01T08:00:00Z"
     profile = await gateway.get(f"/users/{mine['user_id']}/profile")
     assert (profile["name"], profile["ragione_sociale"]) == ("Maria Luisa", "Molino Bianchi Srl")
     await gateway.http.put(f"/users/{mine['user_id']}/profile", json={"ragione_sociale": None})
@@ -156,7 +157,10 @@ async def test_an_imported_conversation_does_not_hold_the_future(
 ) -> None:
     """A bot whose clock was ahead does not keep its users' windows open until then."""
     bot.talk(MARIA, None, ("user", "dal futuro", "2030-01-01T09:00:00"))
+    bot.add("conversations", phone_number="+393338888888", conversation_id="conv_2031", created_at="2031-01-01 09:00")
     tally = await take(database, settings, bot, clock)
-    assert tally[Count.TIMES_IN_FUTURE] == 1
+    assert tally[Count.TIMES_IN_FUTURE] == 2
+    answer = await gateway.say("/new", identity="+393338888888")
+    assert (answer["created"], answer["message"]["late"]) == (True, False)
     clock.now = MONDAY + timedelta(hours=48)
     assert (await gateway.say("Rieccomi"))["conversation"]["created_reason"] == "idle_timeout"

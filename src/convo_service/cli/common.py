@@ -31,19 +31,14 @@ def read_settings() -> "Settings":
 
     from convo_service.domain.identities import normalise
     from convo_service.errors import InvalidIdentity
-    from convo_service.settings import Settings
+    from convo_service.settings import Settings, problems
 
     try:
         settings = Settings()
         for identity in settings.rollout_identities:
             normalise(identity)
     except ValidationError as error:
-        stop(
-            *(
-                f"{'_'.join(str(part) for part in one['loc']).upper() or 'settings'}: {one['msg']}"
-                for one in error.errors()
-            )
-        )
+        stop(*problems(error))
     except InvalidIdentity as error:
         stop(f"ROLLOUT_USERS: {error}")
     except UnicodeDecodeError:
@@ -76,15 +71,14 @@ def database_errors(address: str) -> Iterator[None]:
     """A database that does not answer is one line, not a traceback; never the driver's text, which repeats values."""
     import sqlalchemy as sa
 
-    from convo_service.telemetry import failure
+    from convo_service.db.faults import describe
 
     try:
         yield
     except BrokenPipeError:
         raise  # whoever read our output has left: that is no fault of the database
     except (OSError, sa.exc.SQLAlchemyError, ValueError) as error:
-        what = " ".join(f"{name}={value}" for name, value in failure(error).items())
-        stop(f"The database {address} cannot be used: {what}", status=FAILED)
+        stop(f"The database {address} cannot be used: {describe(error)}", status=FAILED)
 
 
 def on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:

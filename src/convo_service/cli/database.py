@@ -22,6 +22,8 @@ from convo_service.cli.common import (
     stop,
 )
 
+INTERRUPTED = 130  # as a shell says it of SIGINT
+
 if TYPE_CHECKING:
     from convo_service.services.legacy import Progress as Advance
     from convo_service.services.legacy import Watch
@@ -33,7 +35,6 @@ def migrate() -> None:
     from alembic.util import CommandError
 
     from convo_service.db import migrations
-    from convo_service.db.legacy import ForeignDatabase
 
     settings = read_settings()
     if file := settings.sqlite_file:
@@ -45,9 +46,11 @@ def migrate() -> None:
             config.attributes["watch"] = watch
             command.upgrade(config, "head")
     except CommandError as error:
-        if isinstance(error.__cause__, ForeignDatabase | sqlite3.Error):
-            stop(f"{shown(settings)}: {error}", status=FAILED)
-        refuse(settings, revision(settings))
+        if (found := revision(settings)) and not migrations.knows(found):
+            refuse(settings, found)
+        stop(f"{shown(settings)}: {error}", status=FAILED)
+    except KeyboardInterrupt:
+        stop("Stopped, and nothing was changed.", status=INTERRUPTED)
     finally:
         typer.echo(report.getvalue(), nl=False)
     typer.echo(f"{shown(settings)} is at revision {migrations.HEAD}")
@@ -59,13 +62,14 @@ def import_legacy(
 ) -> None:
     """Take what the existing bot's file has into this installation; run it again for what came since."""
     from convo_service.app import utc_now
+    from convo_service.db.faults import describe
     from convo_service.db.legacy import ForeignDatabase
     from convo_service.domain.tally import report
     from convo_service.services import legacy
 
     settings = read_settings()
     if not file.is_file():
-        stop(f"{file}: there is no such file")
+        stop(f"{file} is a folder" if file.is_dir() else f"{file}: there is no such file")
     if settings.sqlite_file and settings.sqlite_file.exists() and file.samefile(settings.sqlite_file):
         stop(f"{file} is the database of this installation. To take it over in place, run: convo-service migrate")
     require_migrated(settings)
@@ -77,8 +81,12 @@ def import_legacy(
                     database, settings, file, now=utc_now(), dry_run=dry_run, watch=watch
                 ),
             )
-    except (ForeignDatabase, sqlite3.Error) as error:
-        stop(f"{file} cannot be taken for the bot's: {error}", status=FAILED)
+    except ForeignDatabase as error:
+        stop(f"{file} is not the bot's: {error}", status=FAILED)
+    except sqlite3.Error as error:
+        stop(f"{file} cannot be read, or copied to the folder of temporary files: {describe(error)}", status=FAILED)
+    except KeyboardInterrupt:
+        stop("Stopped. What was taken stays; run it again for the rest.", status=INTERRUPTED)
     for line in report(tally):
         typer.echo(line)
     if dry_run:

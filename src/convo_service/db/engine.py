@@ -72,12 +72,17 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
     """One engine. On SQLite the writers' pool holds one connection: the queue in front of it is the write lock."""
     if url.startswith("sqlite"):
         engine = create_async_engine(
-            url, pool_size=5 if read_only else 1, max_overflow=0, pool_timeout=POOL_WAIT_SECONDS
+            url,
+            hide_parameters=True,  # an error's text names the statement, never what people wrote
+            pool_size=5 if read_only else 1,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
         )
         _prepare_sqlite(engine, read_only=read_only)
         return engine
     return create_async_engine(
         url,
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,

@@ -1,6 +1,11 @@
 """What a database error means: something that passes, somebody in the way, or a mistake of ours."""
 
+import sqlite3
+from socket import gaierror
+
 import sqlalchemy as sa
+
+from convo_service.telemetry import failure
 
 _CONTENTION = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 # Classes of SQLSTATE that pass: connection, resources, operator intervention, rollback, lock not available, system.
@@ -26,3 +31,33 @@ def is_passing(error: Exception) -> bool:
 
 def _sqlstate(error: sa.exc.DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+# What a person can do something about, by the name of SQLite's error code; longer names first.
+_SQLITE = {
+    "SQLITE_READONLY_DIRECTORY": "its folder cannot be written to",
+    "SQLITE_READONLY": "it cannot be written to",
+    "SQLITE_BUSY": "another process is writing to it (is the bot stopped?)",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_CANTOPEN": "it cannot be opened: look at the folder and its permissions",
+    "SQLITE_NOTADB": "the file is not a database",
+    "SQLITE_CORRUPT": "the file is damaged",
+    "SQLITE_IOERR": "the disk cannot be read or written",
+}
+
+
+def describe(error: BaseException) -> str:
+    """An error in words, for a person at a terminal; never a driver's text, which may repeat values."""
+    original = getattr(error, "orig", None) or error
+    if isinstance(original, sqlite3.Error):
+        name = str(getattr(original, "sqlite_errorname", ""))
+        known = next((words for code, words in _SQLITE.items() if name.startswith(code)), None)
+        if known:
+            return known
+    if isinstance(original, gaierror):
+        return "there is no such host"
+    if isinstance(original, ConnectionRefusedError):
+        return "nobody answers there"
+    if isinstance(original, OSError) and original.strerror:
+        return original.strerror
+    return " ".join(f"{name}={value}" for name, value in failure(error).items())

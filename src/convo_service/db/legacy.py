@@ -1,17 +1,17 @@
 """The existing bot's tables: recognised by their columns, and read person by person in constant memory."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from convo_service.db.backups import look
 from convo_service.db.models import Base
-from convo_service.domain.identities import Identity, normalise
-from convo_service.domain.legacy import FIELDS, RawPerson
-from convo_service.errors import InvalidIdentity
+from convo_service.domain.identities import Identity
+from convo_service.domain.legacy import FIELDS, RawPerson, identity_of
 
 PREFIX: Final = "legacy_"  # under which the bot's tables are set aside
 COLUMNS = {
@@ -41,6 +41,8 @@ class ForeignDatabase(Exception):
 
 def is_the_bots(connection: sa.Connection) -> bool:
     """Whether a database that was never migrated is the bot's; False when it is empty. Raises ForeignDatabase."""
+    if connection.dialect.name == "sqlite" and (encoding := connection.scalar(sa.text("PRAGMA encoding"))) != "UTF-8":
+        raise ForeignDatabase(f"its texts are in {encoding}")
     inspector = sa.inspect(connection)
     tables = {name.lower(): name for name in inspector.get_table_names() if name != "alembic_version"}
     if not tables:
@@ -51,10 +53,28 @@ def is_the_bots(connection: sa.Connection) -> bool:
         columns = {column["name"].lower() for column in inspector.get_columns(tables[table])}
         if missing := wanted - columns:
             raise ForeignDatabase(f"its table {table} has no column {_listed(missing)}")
-    ours = {*Base.metadata.tables, *(PREFIX + name for name in COLUMNS)} - COLUMNS.keys()
-    if taken := ours & tables.keys():
+    if taken := _needed() & {name.lower() for name in _other_names(inspector, tables.values())}:
         raise ForeignDatabase(f"it has {_listed(taken)} beside the bot's tables, a name that is needed here")
     return True
+
+
+def made_here(connection: sa.Connection, table: str) -> bool:
+    """Whether one of the bot's tables is one that the first revision made: their keys have a name."""
+    return bool(sa.inspect(connection).get_pk_constraint(table)["name"] == f"pk_bot_{table}")
+
+
+def _needed() -> set[str]:
+    """The names that this service gives to tables and indexes, but those that the bot's tables make room for."""
+    tables = Base.metadata.tables
+    indexes = {str(index.name) for table in tables.values() for index in table.indexes}
+    return {*tables, *(PREFIX + name for name in COLUMNS), *indexes} - COLUMNS.keys()
+
+
+def _other_names(inspector: sa.Inspector, tables: Iterable[str]) -> Iterator[str]:
+    yield from tables
+    yield from inspector.get_view_names()
+    for table in tables:
+        yield from (str(index["name"]) for index in inspector.get_indexes(table))
 
 
 def _listed(names: Any) -> str:
@@ -66,14 +86,13 @@ def _listed(names: Any) -> str:
 def snapshot(file: Path) -> Iterator[sa.Connection]:
     """A private copy of a SQLite file as it is now, so that reading it for minutes keeps nobody from writing.
 
-    The copy is nameless: the system removes it with the process, however that ends.
+    The copy is nameless: the system removes it with the process, however that ends. Raises sqlite3.Error.
     """
-    source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        copy = sqlite3.connect("")
+    copy = sqlite3.connect("")
+    with closing(look(file)) as source:
+        source.execute("BEGIN")  # a copy waits for a lock for ever, a first look for five seconds
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.backup(copy)
-    finally:
-        source.close()
     engine = sa.create_engine("sqlite://", creator=lambda: copy, poolclass=sa.StaticPool)
     with engine.connect() as connection:
         yield connection
@@ -98,7 +117,7 @@ class BotTables:
     def gather(self) -> tuple[int, int]:
         """Find out who is who; returns the spellings that another one stands for, and the rows of no number at all."""
         _PEOPLE.create(self._connection)
-        phones = (sa.select(table.c.phone_number) for table in self._tables.values())
+        phones = (sa.select(_phone(table)) for table in self._tables.values())
         self._connection.execute(sa.insert(_PEOPLE).from_select(["phone"], sa.union(*phones)))
         self._name_people()
         known = sa.select(sa.func.count() - sa.func.count(_PEOPLE.c.person.distinct())).where(
@@ -118,14 +137,14 @@ class BotTables:
         named = named.values(person=sa.bindparam("value"), kind=sa.bindparam("what"))
         while rows := self._connection.execute(page, {"last": last}).all():
             last = rows[-1][0]
-            people = [(key, identity_of(phone)) for key, phone in rows]
+            people = [(key, _identity(phone)) for key, phone in rows]
             self._connection.execute(
                 named,
                 [{"row": key, "value": one and one.value, "what": one and one.kind} for key, one in people],
             )
 
     def _refused(self, table: sa.TableClause) -> int:
-        people = sa.outerjoin(table, _PEOPLE, _PEOPLE.c.phone == table.c.phone_number)
+        people = sa.outerjoin(table, _PEOPLE, _PEOPLE.c.phone == _phone(table))
         found = sa.select(sa.func.count()).select_from(people).where(_PEOPLE.c.person.is_(None))
         return self._connection.scalar(found) or 0
 
@@ -141,7 +160,7 @@ class BotTables:
     def _rows(self, name: str, *columns: str) -> Iterator[Any]:
         table = self._tables[name]
         wanted = [self._raw(table.c[column]) if column in table.c else sa.null() for column in columns]
-        joined = sa.join(_PEOPLE, table, _PEOPLE.c.phone == table.c.phone_number)
+        joined = sa.join(_PEOPLE, table, _PEOPLE.c.phone == _phone(table))
         order = table.c.id if name == "messages" else _PEOPLE.c.key
         rows = sa.select(_PEOPLE.c.person, *wanted).select_from(joined).where(_PEOPLE.c.person.is_not(None))
         return self._stream(rows.order_by(_PEOPLE.c.person, order))
@@ -154,6 +173,19 @@ class BotTables:
 
     def _stream(self, query: sa.Select[Any]) -> Iterator[Any]:
         return iter(self._connection.execute(query, execution_options={"yield_per": READ_AT_ONCE}))
+
+
+def _phone(table: sa.TableClause) -> sa.ColumnElement[str]:
+    """A number as a text of its own: as a column it would compare by its type and collation, which a bot may choose."""
+    return sa.type_coerce(table.c.phone_number, sa.Text).concat("")
+
+
+def _identity(phone: bytes | str | None) -> Identity | None:
+    """Who a number is; what is no text is nobody."""
+    try:
+        return identity_of(phone.decode() if isinstance(phone, bytes) else phone or "")
+    except UnicodeDecodeError:
+        return None
 
 
 class _ByPerson:
@@ -170,11 +202,3 @@ class _ByPerson:
             found.append(tuple(self._head[1:]))
             self._head = next(self._rows, None)
         return found
-
-
-def identity_of(phone: bytes | str | None) -> Identity | None:
-    """Who a phone number of the bot's stands for; None when it is none."""
-    try:
-        return normalise(phone.decode() if isinstance(phone, bytes) else phone or "")
-    except (InvalidIdentity, UnicodeDecodeError):
-        return None

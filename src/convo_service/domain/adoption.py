@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from convo_service.domain.legacy import BotConversation, BotMessage, Person
 from convo_service.domain.window import Reason
@@ -51,6 +52,13 @@ class Window:
         self.is_changed = True
 
 
+class Stored(NamedTuple):
+    """A message that is here: its conversation, and the time that it was taken for."""
+
+    home: str | None
+    at: datetime
+
+
 @dataclass(slots=True)
 class Settled:
     """What is to be written for one user; a home is the id of a conversation, or None."""
@@ -61,8 +69,8 @@ class Settled:
     superseded: int = 0  # open conversations of the bot's that are closed behind a newer one
 
 
-def settle(person: Person, known: Sequence[Window], there: Mapping[str, str | None], now: datetime) -> Settled:
-    """Decide for one user, of whom `known` conversations and `there` messages (id: conversation) are here already.
+def settle(person: Person, known: Sequence[Window], there: Mapping[str, Stored], now: datetime) -> Settled:
+    """Decide for one user, of whom `known` conversations and `there` messages (by id) are here already.
 
     An imported message counts as if it had arrived at its time, so it is never late; it belongs to the bot's
     conversation that covers its time, and never to one that was opened here, whose model has not seen it.
@@ -72,22 +80,24 @@ def settle(person: Person, known: Sequence[Window], there: Mapping[str, str | No
     if _may_take_over(known):
         settled.superseded = _choose_active(person, known, after)
     homes = sorted((one for one in settled.windows if one.is_imported), key=lambda one: (one.created_at, one.number))
-    held: dict[str, list[BotMessage]] = {}
-    starts = [one.created_at for one in homes]
-    for message in person.messages:
-        home = homes[max(bisect_right(starts, message.at) - 1, 0)].id if homes else None
-        if message.id not in there:
-            settled.stored.append((message, home))
-        elif home is not None and there[message.id] is None:
-            settled.placed.append((message, home))
-        else:
-            continue
-        if home is not None:
-            held.setdefault(home, []).append(message)
+    for message in {one.id: one for one in person.messages}.values():
+        _place(settled, message, there.get(message.id), homes)
     for window in homes:
-        if window.id in held:
-            window.hold(held[window.id], now)
+        if held := [one for one, home in (*settled.stored, *settled.placed) if home == window.id]:
+            window.hold(held, now)
     return settled
+
+
+def _place(settled: Settled, message: BotMessage, stored: Stored | None, homes: Sequence[Window]) -> None:
+    """Find a message its home, unless it has one here."""
+    if stored is not None:
+        message = message._replace(at=stored.at)
+    place = bisect_right(homes, message.at, key=lambda window: window.created_at)
+    home = homes[max(place - 1, 0)].id if homes else None
+    if stored is None:
+        settled.stored.append((message, home))
+    elif home is not None and stored.home is None:
+        settled.placed.append((message, home))
 
 
 def _may_take_over(known: Iterable[Window]) -> bool:
@@ -97,10 +107,13 @@ def _may_take_over(known: Iterable[Window]) -> bool:
 
 def _fresh(person: Person, known: Sequence[Window], now: datetime) -> tuple[list[Window], list[Window]]:
     """The conversations that are new here, in their order: those before what is known, and those after it."""
-    start = min((one.at for one in person.messages), default=now)
+    start = min((one.at for one in person.messages if one.at < now), default=now)
     ids = {window.id for window in known}
-    fresh = {one.id: one for one in person.conversations if one.id not in ids}.values()
-    dated = sorted(((one.created_at or start, one) for one in fresh), key=lambda pair: pair[0])
+    listed = [(one.created_at or start, one) for one in person.conversations if one.id not in ids]
+    earliest: dict[str, tuple[datetime, BotConversation]] = {}  # of an id that two of her numbers have
+    for at, one in sorted(listed, key=lambda pair: pair[0]):
+        earliest.setdefault(one.id, (at, one))
+    dated = list(earliest.values())
     latest = max((window.created_at for window in known), default=None)
     is_after = [_may_take_over(known) and (latest is None or at >= latest) for at, _ in dated]
     first = min((window.number for window in known), default=1)
@@ -135,10 +148,22 @@ def _choose_active(person: Person, known: Sequence[Window], after: Sequence[Wind
     if not candidates:
         return 0
     newest = candidates[-1]
-    if any(newest.created_at <= window.last_inbound_at for window in known):
+    if any(window.last_inbound_at >= _heard(person, window, newest) for window in known):
         return len(candidates)
     newest.is_active, newest.closed_reason = True, None
     replaced = [window for window in known if window.is_active]
     for window in replaced:
         window.close(Reason.IMPORTED)
     return len(candidates) - 1 + len(replaced)
+
+
+def _heard(person: Person, window: Window, newest: Window) -> datetime:
+    """Until when talk in a known conversation is the bot's own: until it began the newest.
+
+    One that the bot has no more was replaced by the newest, whenever that claims to have begun; then until after the
+    last thing that the bot heard.
+    """
+    if window.id in {one.id for one in person.conversations}:
+        return newest.created_at
+    heard = max((one.at for one in person.messages if one.direction == "inbound"), default=newest.created_at)
+    return max(newest.created_at, heard + timedelta.resolution)

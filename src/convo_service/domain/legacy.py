@@ -8,9 +8,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from convo_service.domain.digest import Direction
-from convo_service.domain.identities import Identity
+from convo_service.domain.identities import Identity, normalise
 from convo_service.domain.ids import FREE_BITS, id_of
 from convo_service.domain.tally import Count, Oddities, Tally
+from convo_service.errors import InvalidIdentity
 
 Raw = bytes | str | int | float | datetime | None  # as a driver gives it: SQLite's columns hold what they were given
 
@@ -18,6 +19,7 @@ YEARS = range(1970, 9001)  # what the API takes, too
 MAX_ID_CHARS = 128
 MAX_NAME_CHARS = 200
 SENDERS: dict[str, Direction] = {"user": "inbound", "bot": "outbound", "assistant": "outbound"}
+NO = {"0", "0.0", "false", "f", "no", "n", "off", ""}  # how a column that is called is_active says that it is not
 HASH_BITS = 34
 FIELDS = ("name", "last_name", "ragione_sociale", "email")
 
@@ -130,12 +132,15 @@ class Person:
         )
 
 
+RawMessage = tuple[Raw, Raw, Raw, Raw, Raw]  # id, phone_number, sender, message, timestamp
+
+
 class RawPerson(NamedTuple):
     """The rows of one person as they stand in the bot's tables."""
 
     identity: Identity
     conversations: Sequence[tuple[Raw, Raw, Raw]]  # id, created_at, is_active
-    messages: Sequence[tuple[int, Raw, Raw, Raw, Raw]]  # id, phone_number, sender, message, timestamp
+    messages: Sequence[RawMessage]
     profiles: Sequence[tuple[Raw, ...]]  # FIELDS, updated_at
 
 
@@ -151,11 +156,11 @@ class Reader:
         """Make sense of one person's rows."""
         found = (self._conversation(raw.identity, *row) for row in raw.conversations)
         conversations = [one for one in found if one is not None]
-        started = (one.created_at for one in conversations if one.created_at is not None)
+        began = min((one.created_at for one in conversations if one.created_at is not None), default=None)
         return Person(
             identities=[raw.identity],
             conversations=conversations,
-            messages=self._messages(raw.messages, before=min(started, default=self.now)),
+            messages=self._messages(raw.identity, raw.messages, began),
             profiles=[self._profile(*row) for row in raw.profiles],
         )
 
@@ -164,53 +169,69 @@ class Reader:
         if not (0 < len(remote_id) <= MAX_ID_CHARS and remote_id.isprintable()):
             self.tally[Count.IDS_REFUSED] += 1
             return None
-        is_open = text_of(is_active)[0].lower() not in ("0", "false")
-        at, oddities = self._known_time(created_at)
+        is_open = is_active is None or text_of(is_active)[0].strip().lower() not in NO
+        at, oddities = self._past_time(created_at)
         return BotConversation(remote_id, identity.value, at, is_open, oddities)
 
     def _profile(self, *row: Raw) -> BotProfile:
         *given, updated_at = row
         fields = dict(zip(FIELDS, (_one_line(value) for value in given), strict=True))
-        return BotProfile(fields, *self._known_time(updated_at))
+        return BotProfile(fields, *self._past_time(updated_at))
 
-    def _known_time(self, raw: Raw) -> tuple[datetime | None, Oddities]:
-        """A time that may be missing: that is no oddity here."""
+    def _past_time(self, raw: Raw) -> tuple[datetime | None, Oddities]:
+        """A time that may be missing: that is no oddity here. One of the future is as good as none."""
         time = read_time(raw, self.zone)
+        if time.at is not None and time.at > self.now:
+            return None, (Count.TIMES_IN_FUTURE,)
         return time.at, () if raw is None or time.oddity is None else (time.oddity,)
 
-    def _messages(self, rows: Sequence[tuple[int, Raw, Raw, Raw, Raw]], *, before: datetime) -> list[BotMessage]:
-        """Messages in the order of their numbers; one without a time takes that of the message before it."""
+    def _messages(self, who: Identity, rows: Sequence[RawMessage], began: datetime | None) -> list[BotMessage]:
+        """Messages in the order of their numbers; one without a time takes that of the message before it.
+
+        Those before the first time take that one, or the beginning of the conversation if it is earlier.
+        """
+        times = [read_time(row[-1], self.zone) for row in rows]
+        first = next((time for time in times if time.at is not None), LocalTime(None, None))
+        last = min((at for at in (first.at, began) if at is not None), default=self.now)
+        written = first.written
         messages = []
-        for row in rows:
-            number, phone, sender, said, timestamp = row
-            time = read_time(timestamp, self.zone)
-            before = time.at or before
-            text, mended = text_of(said)
-            direction = _direction(sender, phone)
+        for row, time in zip(rows, times, strict=True):
+            last, written = time.at or last, time.written or written
+            text, mended = text_of(row[3])
+            direction = _direction(who, row[2])
             odd = (
                 time.oddity,
-                Count.TIMES_IN_FUTURE if before > self.now else None,
-                Count.TEXTS_MISSING if said is None else None,
+                Count.TIMES_IN_FUTURE if last > self.now else None,
+                Count.TEXTS_MISSING if row[3] is None else None,
                 Count.TEXTS_MENDED if mended else None,
                 Count.SENDERS_UNKNOWN if direction is None else None,
             )
             oddities = tuple(one for one in odd if one is not None) if any(odd) else ()
-            id_ = _message_id(time.written, number, row)
-            messages.append(BotMessage(id_, direction or "outbound", text, before, oddities))
+            messages.append(BotMessage(_message_id(written, row), direction or "outbound", text, last, oddities))
         return messages
 
 
-def _direction(sender: Raw, phone: Raw) -> Direction | None:
+def _direction(who: Identity, sender: Raw) -> Direction | None:
     """Whose words they are. None is read as the bot's: those move no window, and no seed takes them for facts."""
-    return SENDERS.get(text_of(sender)[0].strip().lower()) or ("inbound" if sender == phone else None)
+    name = text_of(sender)[0].strip().lower()
+    return SENDERS.get(name) or ("inbound" if identity_of(name) == who else None)
 
 
-def _message_id(written: datetime | None, number: int, row: tuple[Raw, ...]) -> str:
+def identity_of(phone: str) -> Identity | None:
+    """Who a phone number of the bot's stands for; None when it is none."""
+    try:
+        return normalise(phone)
+    except InvalidIdentity:
+        return None
+
+
+def _message_id(written: datetime | None, row: RawMessage) -> str:
     """The id of a row: the same row gives the same id, whenever and from whichever copy it is read.
 
     It is made from what is written there, not from what it is taken for: another zone makes no second message. In one
-    millisecond the bot's own number decides the order.
+    millisecond the bot's own number decides the order; `written` is the time of the row, or of the one before it.
     """
+    number = row[0] if isinstance(row[0], int) else 0
     milliseconds = 0 if written is None else (written - _EPOCH) // _MILLISECOND
     content = int.from_bytes(blake2b(repr(row).encode(), digest_size=8).digest())
     order = number & ((1 << FREE_BITS - HASH_BITS) - 1)

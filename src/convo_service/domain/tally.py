@@ -24,7 +24,7 @@ class Count(StrEnum):
     HOMELESS = "messages without a conversation"
     TIMES_TWICE = "times in an hour that exists twice, read as the first"
     TIMES_SKIPPED = "times in an hour that does not exist, moved behind it"
-    TIMES_MISSING = "times missing or unreadable, taken from the message before"
+    TIMES_MISSING = "times missing or unreadable, taken from a message beside"
     TIMES_IN_FUTURE = "times in the future"
     PROFILES_INCOMPLETE = "incomplete profiles"
     IDENTITIES_REFUSED = "rows of a number that is none"

@@ -25,6 +25,7 @@ class Adoption:
         self._timeout = settings.window.total_seconds()
         self._rollout = users.rollout(settings)
         self._now = now
+        self._claimed: set[str] = set()  # by a dry run, which leaves no row for the next batch to see
 
     def take(self, connection: sa.Connection, people: Sequence[Person], *, write: bool = True) -> Tally:
         """Take a batch inside the caller's transaction, and count; without `write` only count what would be taken.
@@ -32,7 +33,7 @@ class Adoption:
         What is here is read first and what is new written last, one statement per table: a batch costs the same few
         statements whether it holds one person or hundreds.
         """
-        here = Known(connection, people, lock=write)
+        here = Known(connection, people, self._claimed, lock=write)
         tally = Tally()
         rows = _Rows()
         for user_id, found in here.persons.items():
@@ -46,11 +47,14 @@ class Adoption:
             _count(tally, person, settled, is_known=user_id in here.users)
         if write:
             rows.write(connection)
+        else:
+            self._claimed |= {row["remote_id"] for row in rows.new[RemoteId]}
         return tally
 
     def _add_user(self, rows: "_Rows", user_id: str, person: Person, settled: Settled, here: Known) -> str:
         """Make the user, or add to the one that is here; returns the cohort."""
-        seen = [one.at for one in person.messages] or [one.created_at for one in settled.windows] or [self._now]
+        seen = [min(one.at, self._now) for one in person.messages] or [one.created_at for one in settled.windows]
+        seen = seen or [self._now]
         new = [identity for identity in person.identities if identity.value not in here.owners]
         rows.new[UserIdentity] += [
             {"value": one.value, "user_id": user_id, "kind": one.kind, "created_at": min(seen)} for one in new
@@ -154,7 +158,7 @@ def _count(tally: Tally, person: Person, settled: Settled, *, is_known: bool) ->
     opened = len(new)
     tally[Count.PEOPLE_KNOWN if is_known else Count.PEOPLE] += 1
     tally[Count.CONVERSATIONS] += opened
-    tally[Count.CONVERSATIONS_KNOWN] += len(person.conversations) - opened
+    tally[Count.CONVERSATIONS_KNOWN] += len({one.id for one in person.conversations} - new)
     tally[Count.CONVERSATIONS_CLOSED] += settled.superseded
     tally[Count.MESSAGES] += len(settled.stored)
     tally[Count.MESSAGES_KNOWN] += len(person.messages) - len(settled.stored)

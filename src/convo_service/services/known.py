@@ -7,16 +7,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from convo_service.db.models import Conversation, Message, Profile, RemoteId, User, UserIdentity
-from convo_service.domain.adoption import Window
+from convo_service.domain.adoption import Stored, Window
 from convo_service.domain.ids import new_id
 from convo_service.domain.legacy import FIELDS, BotConversation, BotProfile, Person
 from convo_service.domain.tally import Count, Tally
 
 
 class Known:
-    """Read once per batch; with `lock` nobody else changes these users until the transaction ends."""
+    """Read once per batch; with `lock` nobody else changes these users until the transaction ends.
 
-    def __init__(self, connection: sa.Connection, people: Sequence[Person], *, lock: bool) -> None:
+    `claimed` are ids of conversations that count as taken though no row says so.
+    """
+
+    def __init__(self, connection: sa.Connection, people: Sequence[Person], claimed: set[str], *, lock: bool) -> None:
         self._connection = connection
         values = [identity.value for person in people for identity in person.identities]
         identities = sa.select(UserIdentity.value, UserIdentity.user_id).where(UserIdentity.value.in_(values))
@@ -27,7 +30,7 @@ class Known:
         self.windows = self._windows(known)
         self.messages = self._messages(known)
         self.profiles = self._profiles(known)
-        self._taken = self._taken_ids(people)
+        self._taken = self._taken_ids(people) | claimed
 
     def _by_user(self, people: Sequence[Person]) -> dict[str, Person]:
         """People by the user they are; two whose numbers belong to one user are one."""
@@ -63,11 +66,11 @@ class Known:
             windows[user_id].append(Window(**named))
         return windows
 
-    def _messages(self, known: Sequence[str]) -> defaultdict[str, dict[str, str | None]]:
-        found = sa.select(Message.user_id, Message.id, Message.conversation_id).where(Message.user_id.in_(known))
-        messages: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
-        for user_id, message_id, conversation_id in self._connection.execute(found):
-            messages[user_id][message_id] = conversation_id
+    def _messages(self, known: Sequence[str]) -> defaultdict[str, dict[str, Stored]]:
+        columns = (Message.user_id, Message.id, Message.conversation_id, Message.sent_at)
+        messages: defaultdict[str, dict[str, Stored]] = defaultdict(dict)
+        for row in self._connection.execute(sa.select(*columns).where(Message.user_id.in_(known))):
+            messages[row.user_id][row.id] = Stored(row.conversation_id, row.sent_at)
         return messages
 
     def _profiles(self, known: Sequence[str]) -> dict[str, BotProfile]:

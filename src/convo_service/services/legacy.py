@@ -72,7 +72,8 @@ def batches(tables: BotTables, reader: Reader) -> Iterator[list[Person]]:
     batch: list[Person] = []
     for raw in tables.people():
         batch.append(reader.person(raw))
-        if len(batch) >= PEOPLE_AT_ONCE or _size(batch) >= MESSAGES_AT_ONCE:
+        conversations = sum(len(person.conversations) for person in batch)
+        if max(len(batch), conversations) >= PEOPLE_AT_ONCE or _size(batch) >= MESSAGES_AT_ONCE:
             yield batch
             batch = []
     if batch:
