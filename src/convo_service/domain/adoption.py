@@ -1,6 +1,6 @@
 """What becomes of a bot's conversations here: which one stays open, and which message belongs to which."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -114,16 +114,14 @@ def _fresh(person: Person, known: Sequence[Window], now: datetime) -> tuple[list
     for at, one in sorted(listed, key=lambda pair: pair[0]):
         earliest.setdefault(one.id, (at, one))
     dated = list(earliest.values())
-    latest = max((window.created_at for window in known), default=None)
-    is_after = [_may_take_over(known) and (latest is None or at >= latest) for at, _ in dated]
-    first = min((window.number for window in known), default=1)
-    last = max((window.number for window in known), default=0)
-    before = _chain(
-        [pair for pair, later in zip(dated, is_after, strict=True) if not later], first - is_after.count(False)
-    )
-    after = _chain([pair for pair, later in zip(dated, is_after, strict=True) if later], last + 1)
-    if known and after:
-        after[0].parent_id = max(known, key=lambda window: window.number).id
+    if not known:
+        return [], _chain(dated, 1)
+    first, last = (choose(known, key=lambda window: window.number) for choose in (min, max))
+    latest = max(window.created_at for window in known)
+    split = bisect_left(dated, latest, key=lambda pair: pair[0]) if _may_take_over(known) else len(dated)
+    before, after = _chain(dated[:split], first.number - split), _chain(dated[split:], last.number + 1)
+    if after:
+        after[0].parent_id = last.id
     return before, after
 
 
