@@ -121,7 +121,8 @@ MESSAGES = """
 CONVERSATIONS = """
     SELECT c.id, c.number, c.identity, c.is_active, c.created_reason, c.closed_reason, c.parent_conversation_id,
            c.message_count, c.created_at, c.last_message_at, c.last_inbound_at, c.closed_at, u.message_count AS total,
-           u.conversation_count, u.first_seen_at, u.last_seen_at, u.cohort
+           u.conversation_count, u.first_seen_at, u.last_seen_at, u.cohort,
+           EXISTS (SELECT 1 FROM remote_ids r WHERE r.remote_id = c.id) AS is_taken
     FROM conversations c JOIN users u ON u.id = c.user_id ORDER BY c.identity, c.number
 """
 PROFILES = """

@@ -134,6 +134,7 @@ def test_rows_of_the_bot(empty_url: str, versioned: bool) -> None:
     command.upgrade(config, "head")
     (conversation,), messages, (profile,) = taken = content(empty_url)
     assert (conversation["id"], conversation["identity"], conversation["is_active"]) == ("conv_1", "+39333111", True)
+    assert conversation["is_taken"] is True
     assert [(row["direction"], row["text"], row["sent_at"]) for row in messages] == [
         ("inbound", "ciao", "2026-07-01 08:00:00.000000"),
         ("outbound", "", "2026-10-25 00:30:00.000000"),
