@@ -1,8 +1,11 @@
 """The existing bot comes along: in place, from its file, again, and after being killed."""
 
+import fcntl
 import glob
+import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -197,6 +200,28 @@ def test_two_upgrades_at_once(run: Runner, bot: Bot, file: Path) -> None:
     said = [one.communicate(timeout=60)[0].decode() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert (sum("people" in one for one in said), len(backups(file))) == (1, 1)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_waiting_for_another_upgrade(run: Runner, bot: Bot, file: Path, interrupted: bool) -> None:
+    """Who comes second waits without touching anything, goes on when the first has ended, and can be stopped."""
+    folder = os.open(file.parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    process = subprocess.Popen(  # noqa: S603
+        [*COMMAND, "migrate"], cwd=run.folder, env=run.environment, stderr=subprocess.PIPE, text=True
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(4)
+    assert backups(file) == []
+    if interrupted:
+        process.send_signal(signal.SIGINT)
+    else:
+        os.close(folder)
+    said = process.communicate(timeout=30)[1]
+    if interrupted:
+        os.close(folder)
+    expected = (130, "Stopped, and nothing was changed.\n", 0) if interrupted else (0, "", 1)
+    assert (process.returncode, said, len(backups(file))) == expected
 
 
 STRANGE = """
