@@ -1,6 +1,6 @@
 """How Alembic reaches the database: one connection, one transaction for the whole upgrade, one upgrade at a time.
 
-The existing bot's database is recognised, and a SQLite file is backed up before anything in it changes.
+The existing bot's database is recognised, and a SQLite file is backed up before the first step.
 """
 
 import asyncio

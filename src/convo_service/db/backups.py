@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from filecmp import cmp
+from glob import escape
 from pathlib import Path
 
 
@@ -51,7 +52,7 @@ def back_up(file: Path, state: str, now: datetime) -> Path:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o600))  # what people wrote is in it
         with closing(look(file)) as connection:
             connection.execute("VACUUM INTO ?", (str(partial),))
-        last = max(file.parent.glob(f"{_escaped(file.name)}.{state}.*.backup"), default=None)
+        last = max(file.parent.glob(f"{escape(file.name)}.{state}.*.backup"), default=None)
         if last is not None and cmp(partial, last, shallow=False):
             return last
         shutil.copymode(file, partial)
@@ -62,11 +63,6 @@ def back_up(file: Path, state: str, now: datetime) -> Path:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-
-
-def _escaped(name: str) -> str:
-    """A file's name in a pattern, where brackets would mean something."""
-    return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in name)
 
 
 def _sync(path: Path) -> None:

@@ -15,7 +15,7 @@ from convo_service.domain.tally import Count, Tally
 from convo_service.services.adoption import Adoption
 from convo_service.settings import Settings
 
-MESSAGES_AT_ONCE = 2000  # a transaction of some tens of milliseconds: a running service hardly waits for it
+MESSAGES_AT_ONCE = 2000  # a transaction of about a tenth of a second: a running service hardly waits for it
 PEOPLE_AT_ONCE = 500
 TRIES = 5
 RETRY_SECONDS = 0.5
