@@ -1,8 +1,8 @@
 """create_app(settings): engine, LLM client, services, routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,13 +13,18 @@ from fastapi.openapi.utils import get_openapi
 from convo_service import schemas
 from convo_service.db.engine import Database, open_database
 from convo_service.llm.client import LLMClient
-from convo_service.routes import conversations, health, problems, profiles, users
+from convo_service.routes import conversations, health, notes, problems, profiles, seeds, users
 from convo_service.routes.deps import Services, only_known_parameters
 from convo_service.routes.middleware import RequestEdge
 from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
 from convo_service.services.keys import Keys
+from convo_service.services.previews import Previews
+from convo_service.services.summaries import Summaries
+from convo_service.services.sweep import Sweep
 from convo_service.settings import Settings
+
+Beside = Callable[[Sweep], AbstractAsyncContextManager[None]]
 
 
 def utc_now() -> datetime:
@@ -27,15 +32,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, llm: LLMClient | None = None, clock: Clock = utc_now) -> FastAPI:
-    """Assemble the service. `llm` and `clock` are given by whoever plays another world: tests, demo, emulator."""
+def create_app(
+    settings: Settings, *, llm: LLMClient | None = None, clock: Clock = utc_now, beside: Beside | None = None
+) -> FastAPI:
+    """Assemble the service. `llm` and `clock` are given by whoever plays another world: tests, demo, emulator.
+
+    `beside` is what runs as long as the app does, on the same database: the worker.
+    """
     database = open_database(settings.database_url)
-    client = llm or _openai(settings)
+    client = llm or openai_client(settings)
     app = FastAPI(
         title="convo_service",
         version=version("convo-service"),
         description="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
-        lifespan=_lifespan(database, client),
+        lifespan=_lifespan(database, client, beside(Sweep(database, client, settings, clock)) if beside else None),
         dependencies=[Depends(only_known_parameters)],
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
@@ -47,25 +57,28 @@ def create_app(settings: Settings, *, llm: LLMClient | None = None, clock: Clock
         database=database,
         keys=Keys(database, settings),
         conversations=ConversationService(database, client, settings, clock),
+        previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for room in (conversations, users, profiles, health):
+    for room in (conversations, users, profiles, notes, seeds, health):
         app.include_router(room.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _openai(settings: Settings) -> LLMClient:
+def openai_client(settings: Settings) -> LLMClient:
+    """OpenAI as the settings name it."""
     key = settings.openai_api_key
     return LLMClient(api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url)
 
 
-def _lifespan(database: Database, client: LLMClient) -> Any:
+def _lifespan(database: Database, client: LLMClient, beside: AbstractAsyncContextManager[None] | None) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(asyncio.to_thread(client.warm))
-        yield
+        async with beside or nullcontext():
+            yield
         await warming
         await client.close()
         await database.close()

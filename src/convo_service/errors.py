@@ -122,6 +122,20 @@ class TemplateNotFound(NotFound):
     title = "No template has this name"
 
 
+class NoteNotFound(NotFound):
+    """No note has this id."""
+
+    code = "note_not_found"
+    title = "There is no such note"
+
+
+class EntryNotFound(NotFound):
+    """The seed of this user has no such entry now."""
+
+    code = "entry_not_found"
+    title = "The seed has no such entry"
+
+
 class MethodNotAllowed(ConvoError):
     """The path exists, the method does not."""
 
@@ -152,6 +166,22 @@ class OpeningInProgress(ConvoError):
     status_code = 409
     code = "opening_in_progress"
     title = "This user's conversation is being opened; repeat the request"
+
+
+class SummaryInProgress(ConvoError):
+    """Somebody is asking the model about this conversation at this moment."""
+
+    status_code = 409
+    code = "summary_in_progress"
+    title = "A summary of this conversation is being made"
+
+
+class SummaryBudgetSpent(ConvoError):
+    """The model has written all the summaries that a user may have in a day."""
+
+    status_code = 429
+    code = "summary_budget_spent"
+    title = "This user's summaries of the last 24 hours are used up"
 
 
 class Unavailable(ConvoError):

@@ -37,24 +37,34 @@ class Settings(BaseSettings):
 
     conversation_timeout_hours: float = Field(48, gt=0, le=24 * 365, allow_inf_nan=False)
     max_conversation_messages: int = Field(50, ge=1)
+    max_context_messages: int = Field(50, ge=1, le=500)
     max_summary_messages: int = Field(20, ge=1)
     include_summary: bool = Field(
         True, validation_alias=AliasChoices("include_summary", "include_summary_in_new_conversations")
     )
     include_client_summary: bool = True
+    summarize_old_conversations: bool = True
     summary_tokens: int = Field(300, ge=1)
+    summary_min_tokens: int = Field(2000, ge=0)
     summary_language: Literal["it", "en"] = "it"
 
     database_url: str = "sqlite+aiosqlite:///convo.db"
 
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
+    openai_model: str | None = None
+    summary_model: str | None = None
 
     rollout_percent: float = Field(100, ge=0, le=100)
     rollout_users: str = ""
     reset_commands: str = "/new,/nuova,/reset"
     topics: Literal["off", "explicit"] = "off"
     legacy_timezone: str = "Europe/Rome"
+
+    worker_enabled: bool = True
+    sweep_interval_seconds: float = Field(60, gt=0, le=86_400, allow_inf_nan=False)
+    idle_summary_after_minutes: float = Field(60, ge=0, le=60 * 24 * 365, allow_inf_nan=False)
+    user_summaries_per_day: int = Field(4, ge=0)
 
     bootstrap_admin_key: SecretStr | None = None
     key_pepper: SecretStr | None = None
@@ -106,6 +116,16 @@ class Settings(BaseSettings):
     def window(self) -> timedelta:
         """The time without an inbound message after which a conversation is over."""
         return timedelta(hours=self.conversation_timeout_hours)
+
+    @property
+    def idle_summary_after(self) -> timedelta:
+        """How long a conversation has to be quiet before the model reads it."""
+        return timedelta(minutes=self.idle_summary_after_minutes)
+
+    @property
+    def model_for_summaries(self) -> str | None:
+        """The model that writes summaries; None when a digest has to do."""
+        return (self.summary_model or self.openai_model) if self.summarize_old_conversations else None
 
     @property
     def legacy_zone(self) -> ZoneInfo:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convo_service.domain.digest import PRINT_COST, Entry, Said, digest
+from convo_service.domain import digest as rules
+from convo_service.domain.digest import PRINT_COST, Entry, Said, pieces
 from convo_service.domain.text import clean, tokens
 from convo_service.domain.words import telegraphic
 
@@ -40,6 +41,11 @@ def conversations(draw: st.DrawFn) -> list[Said]:
 
 entries = st.builds(Entry, texts, st.sampled_from(("c1", "c2", "c3")), directions, moments)
 given_any = given(conversations(), st.lists(entries, max_size=4), st.integers(0, 120))
+
+
+def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, now: datetime) -> list[Entry]:
+    """A digest of messages and of what was carried on."""
+    return rules.digest([*carried, *pieces(messages)], budget=budget, now=now)
 
 
 def client(*said: str, days: int = 0, name: str = "c") -> list[Said]:

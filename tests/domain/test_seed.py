@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convo_service.domain.digest import Said
-from convo_service.domain.seed import (
-    MAX_CHARS,
-    PREAMBLE,
-    Client,
-    Material,
-    SeedRules,
-    carried_items,
-    compose,
-    seed_items,
-    without_controls,
-)
+from convo_service.domain.record import PREAMBLE, Client, carried_items, seed_items, without_controls
+from convo_service.domain.seed import MAX_CHARS, Material, SeedRules, compose
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MARIA = Client("Maria", "Bianchi", "Molino Bianchi Srl", "maria@bianchi.it")

@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convo_service.domain import topics as rules
 from convo_service.domain.digest import Said
 from convo_service.domain.text import clean
-from convo_service.domain.topics import recent_topics
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def recent_topics(messages: list[Said], *, most: int = 5) -> list[str]:
+    return [topic.text for topic in rules.recent_topics(messages, most=most)]
 
 
 def said(*texts: str, direction: Literal["inbound", "outbound"] = "inbound") -> list[Said]:
@@ -80,3 +84,12 @@ def test_any_messages(texts: list[str], most: int) -> None:
     everything = plain(" ".join(texts))
     assert all(word in everything for topic in topics for word in plain(topic).split())
     assert recent_topics(messages[::-1], most=most) == topics
+
+
+def test_where_a_topic_was_said() -> None:
+    """A topic names every message that holds it, the newest first."""
+    found = rules.recent_topics([*said("la caldaia perde", "il cancello"), *said("Caldaia?", direction="outbound")])
+    assert {topic.text: topic.message_ids for topic in found} == {
+        "caldaia": ("outbound-0", "inbound-0"),
+        "cancello": ("inbound-1",),
+    }

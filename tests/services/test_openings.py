@@ -160,17 +160,12 @@ async def test_hanging_openai(gateway: Gateway, emulator: Emulator, clock: Clock
 async def test_the_database_forbids_a_second_active_conversation(gateway: Gateway, database: Database) -> None:
     """At most one active conversation per (user, topic): the index says so, not only the code."""
     first = (await gateway.say("ciao"))["conversation"]
+    copy = {column.name: column for column in Conversation.__table__.columns}
+    copy |= {"id": sa.literal("conv_second"), "number": sa.literal(2)}
+    row = sa.select(*copy.values()).where(Conversation.id == first["id"])
     with pytest.raises(sa.exc.IntegrityError):
         async with database.write.begin() as tx:
-            await tx.execute(
-                sa.text(
-                    "INSERT INTO conversations SELECT user_id, 'conv_second', 2, topic, template, cohort, identity, "
-                    "is_active, created_at, last_message_at, last_inbound_at, inbound_received_at, closed_at, "
-                    "created_reason, closed_reason, parent_conversation_id, timeout_seconds, message_count "
-                    "FROM conversations WHERE id = :id"
-                ),
-                {"id": first["id"]},
-            )
+            await tx.execute(sa.insert(Conversation).from_select([*copy], row))
 
 
 async def test_a_known_id_is_no_answer(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:

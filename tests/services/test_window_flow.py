@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convo_service.domain.seed import PREAMBLE
+from convo_service.domain.record import PREAMBLE
 from convo_service.llm.emulator import Emulator
 from tests.conftest import MONDAY, Clock
 from tests.gateway import MARIA, Gateway, assert_problem

@@ -5,6 +5,7 @@ import typer
 from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.keys import create_key, list_keys, revoke_key
 from convo_service.cli.serving import demo, openapi, serve
+from convo_service.cli.working import sweep, worker
 
 app = typer.Typer(
     help="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
@@ -13,6 +14,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(worker)
+app.command()(sweep)
 app.command()(migrate)
 app.command("import-legacy")(import_legacy)
 app.command()(demo)

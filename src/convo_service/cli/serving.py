@@ -10,9 +10,11 @@ from convo_service.cli.common import database_errors, make_room, read_settings, 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from convo_service.app import Beside
     from convo_service.settings import Settings
 
 DRAIN_SECONDS = 10
+EMULATED_MODEL = "emulator"
 DEMO_DATABASE = Path("var/demo.db")
 
 
@@ -34,6 +36,8 @@ def serve(
     require_migrated(settings)
     without_openai = emulator or (emulator_without_key and settings.openai_api_key is None)
     service = _with_emulator(settings) if without_openai else _with_openai(settings)
+    if settings.worker_enabled and not settings.model_for_summaries and not without_openai:
+        typer.echo("No OPENAI_MODEL or SUMMARY_MODEL for summaries: seeds are made without a model.", err=True)
     uvicorn.run(
         service,
         host=host,
@@ -75,7 +79,7 @@ def _with_openai(settings: "Settings") -> "FastAPI":
 
     if settings.openai_api_key is None:
         stop("OPENAI_API_KEY is not set. Set it, or try the service without OpenAI: convo-service serve --emulator")
-    return create_app(settings)
+    return create_app(settings, beside=_worker(settings))
 
 
 def _with_emulator(settings: "Settings") -> "FastAPI":
@@ -84,4 +88,11 @@ def _with_emulator(settings: "Settings") -> "FastAPI":
     from convo_service.llm.emulator import Emulator
 
     typer.secho("EMULATOR: no model is behind this service; its replies say so. Not for real customers.", err=True)
-    return create_app(settings, llm=LLMClient.against(Emulator(settings.emulator_file)))
+    settings = settings.model_copy(update={"openai_model": settings.openai_model or EMULATED_MODEL})
+    return create_app(settings, llm=LLMClient.against(Emulator(settings.emulator_file)), beside=_worker(settings))
+
+
+def _worker(settings: "Settings") -> "Beside | None":
+    from convo_service.worker import beside
+
+    return beside if settings.worker_enabled else None

@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import log
 from typing import Literal, NamedTuple
@@ -12,6 +12,7 @@ from convo_service.domain.text import clean, cut, sentences, tokens
 from convo_service.domain.words import Word, read, telegraphic
 
 Direction = Literal["inbound", "outbound"]
+Source = Literal["digest", "llm"]
 
 PRINT_COST = 4
 """What one line costs beside its text, in tokens: the prefix `  - cliente: "`, the closing quote and the newline."""
@@ -37,12 +38,20 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One piece of a stored message that is carried on; always tied to its message."""
+    """One piece of a stored message that is carried on, or a model's statement; always tied to its messages."""
 
     text: str
     message_id: str
     direction: Direction
     sent_at: datetime
+    source: Source = "digest"
+    also: tuple[str, ...] = ()  # further messages that a model's statement rests on
+    edited: str = ""  # the id of the entry that an operator wrote this in place of
+
+    @property
+    def message_ids(self) -> tuple[str, ...]:
+        """Every message that it rests on."""
+        return (self.message_id, *self.also)
 
 
 class _Read(NamedTuple):
@@ -84,24 +93,32 @@ class _Candidate(NamedTuple):
     factor: float
 
 
-def digest(messages: Sequence[Said], carried: Sequence[Entry], *, budget: int, now: datetime) -> list[Entry]:
-    """What to carry on from `messages` and from the digest before (`carried`), in time order, within `budget` tokens.
+def digest(entries: Sequence[Entry], *, budget: int, now: datetime, told: Iterable[str] = ()) -> list[Entry]:
+    """What to carry on of `entries`, in time order, within `budget` tokens; `told` is what the reader knows anyway.
 
     Greedy coverage: again and again the sentence that adds most weight not yet told, for its price. Each entry is paid
-    with its own tokens and PRINT_COST. When anything visible was said and the budget holds PRINT_COST and one token
-    more, something is told.
+    with its own tokens and PRINT_COST. When there is any entry and the budget holds PRINT_COST and one token more,
+    something is told.
     """
-    candidates = _candidates(messages, carried)
+    candidates = _candidates(entries)
     weights = _weights(candidates, now)
-    chosen = _cover(candidates, weights, budget)
+    known = {key for text in told for key in _distinct(read(text))}
+    chosen = _cover(candidates, weights, budget, known)
     if chosen or not candidates or budget <= PRINT_COST:
         return [candidates[place].entry for place in sorted(chosen)]
     return [_fitting(_best(candidates, weights), budget)]
 
 
-def _candidates(messages: Sequence[Said], carried: Sequence[Entry]) -> list[_Candidate]:
-    """Every sentence, in time order; of equal ones only one will be told, as the others add nothing to it."""
-    entries = sorted([*_cleaned(carried), *_told(messages)], key=lambda entry: (entry.sent_at, entry.message_id))
+def pieces(messages: Sequence[Said]) -> Iterator[Entry]:
+    """The sentences of messages, retold without their function words."""
+    for said in messages:
+        for sentence in sentences(said.text):
+            yield Entry(telegraphic(sentence), said.message_id, said.direction, said.sent_at)
+
+
+def _candidates(entries: Sequence[Entry]) -> list[_Candidate]:
+    """Every entry, in time order; of equal ones only one will be told, as the others add nothing to it."""
+    entries = sorted(_cleaned(entries), key=lambda entry: (entry.sent_at, entry.message_id))
     row = [_Read(entry, read(entry.text)) for entry in entries]
     return [
         _Candidate(one.entry, one.words, tokens(one.entry.text) + PRINT_COST, _factor(one, before, after))
@@ -109,16 +126,10 @@ def _candidates(messages: Sequence[Said], carried: Sequence[Entry]) -> list[_Can
     ]
 
 
-def _cleaned(carried: Sequence[Entry]) -> Iterator[Entry]:
-    for entry in carried:
+def _cleaned(entries: Sequence[Entry]) -> Iterator[Entry]:
+    for entry in entries:
         if text := clean(entry.text):
-            yield Entry(text, entry.message_id, entry.direction, entry.sent_at)
-
-
-def _told(messages: Sequence[Said]) -> Iterator[Entry]:
-    for said in messages:
-        for sentence in sentences(said.text):
-            yield Entry(telegraphic(sentence), said.message_id, said.direction, said.sent_at)
+            yield entry if text == entry.text else replace(entry, text=text)
 
 
 def _factor(one: _Read, before: _Read | None, after: _Read | None) -> float:
@@ -168,13 +179,14 @@ def _freshness(sent_at: datetime, now: datetime) -> float:
     return float(0.5 ** (days / HALF_LIFE_DAYS))
 
 
-def _cover(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]], budget: int) -> list[int]:
+def _cover(
+    candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]], budget: int, told: set[str]
+) -> list[int]:
     """The places of the candidates that cover most for their price, in the order they were taken.
 
     The heap is lazy: a score only falls while others are told, so one that is still ahead after a look is the best.
     """
     chosen: list[int] = []
-    told: set[str] = set()
     heap = [(-_score(candidates[place], weights[place], told), place) for place in range(len(candidates))]
     heapq.heapify(heap)
     while heap and budget > PRINT_COST:
@@ -209,5 +221,4 @@ def _best(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]])
 
 
 def _fitting(entry: Entry, budget: int) -> Entry:
-    text = cut(entry.text, (budget - PRINT_COST) * 4)
-    return Entry(text, entry.message_id, entry.direction, entry.sent_at)
+    return replace(entry, text=cut(entry.text, (budget - PRINT_COST) * 4))

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from convo_service.domain.digest import Said
+from convo_service.domain.digest import Entry, Said
 from convo_service.domain.text import sentences, word_set
 from convo_service.domain.words import CALENDAR, EDGES, SILENT, Word, read, stem
 
+MOST = 5
 CLIENT_FACTOR = 3.0
 BOT_FACTOR = 1.0
 NAME_FACTOR = 1.3
@@ -83,14 +84,16 @@ class _Subject(NamedTuple):
     noun: bool
 
 
-def recent_topics(messages: Sequence[Said], *, most: int = 5) -> list[str]:
+def recent_topics(messages: Sequence[Said], *, most: int = MOST) -> list[Entry]:
     """Up to `most` words that say what was talked about, the weightiest first; equals in the order they came up.
 
-    Words are equal by stem and written as the client wrote them; names of several words stay together.
+    Each with the messages that hold it. Words are equal by stem and written as the client wrote them; names of several
+    words stay together.
     """
     weights: defaultdict[str, float] = defaultdict(float)
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     nouns: set[str] = set()
+    where: defaultdict[str, list[Said]] = defaultdict(list)
     for said in sorted(messages, key=lambda said: (said.sent_at, said.message_id)):
         factor = CLIENT_FACTOR if said.direction == "inbound" else BOT_FACTOR
         found = list(_subjects(said.text))
@@ -100,8 +103,16 @@ def recent_topics(messages: Sequence[Said], *, most: int = 5) -> list[str]:
         for key, form in {subject.key: subject.form for subject in found}.items():
             weights[key] += factor * (1.0 if form.islower() else NAME_FACTOR)
             forms[key][form] += round(factor)
+            where[key].append(said)
     chosen = sorted(_likely(weights, nouns), key=lambda key: -weights[key])
-    return [forms[key].most_common(1)[0][0] for key in _without_parts(chosen)[: max(most, 0)]]
+    return [_topic(forms[key].most_common(1)[0][0], where[key]) for key in _without_parts(chosen)[: max(most, 0)]]
+
+
+def _topic(form: str, where: Sequence[Said]) -> Entry:
+    last = where[-1]
+    return Entry(
+        form, last.message_id, last.direction, last.sent_at, also=tuple(said.message_id for said in where[:-1])
+    )
 
 
 def _likely(keys: Iterable[str], nouns: set[str]) -> list[str]:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convo_service.errors import UpstreamRefused, UpstreamUnavailable
@@ -13,14 +14,38 @@ from convo_service.telemetry import failure, get_logger
 if TYPE_CHECKING:
     import httpx2
     import openai
+    from openai.types.responses import Response
     from starlette.types import ASGIApp
 
 CONNECT_SECONDS = 2.0
 MAX_RETRY_AFTER_SECONDS = 60
+MAX_OUTPUT_TOKENS = 8000  # a summary has about a thousand; the rest is for models that think before
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
 
 log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a model is asked: our instructions, and what people wrote as one user item."""
+
+    model: str
+    instructions: str
+    content: str
+    schema: dict[str, Any]
+    user_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered, and what that used; `text` is empty when it refused, failed, or was cut off."""
+
+    text: str
+    status: str
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class LLMClient:
@@ -65,6 +90,23 @@ class LLMClient:
             made = await sdk.conversations.items.create(conversation_id, items=list(items))  # type: ignore[arg-type]
             if not getattr(made, "data", None):
                 raise _NoAnswer
+
+    async def ask_for_json(self, question: Question, *, deadline: float) -> Reply:
+        """Ask a model for one JSON document; nothing is kept at OpenAI. A refusal or a failed run is a reply too."""
+        async with self._call("responses.create", deadline) as sdk:
+            made = await sdk.responses.create(
+                model=question.model,
+                instructions=question.instructions,
+                input=[{"role": "user", "content": question.content}],
+                text={"format": {"type": "json_schema", "name": "summary", "schema": question.schema, "strict": True}},
+                store=False,
+                truncation="disabled",
+                max_output_tokens=MAX_OUTPUT_TOKENS,
+                safety_identifier=question.user_hash,
+            )
+            if not isinstance(getattr(made, "id", None), str):
+                raise _NoAnswer
+            return _reply(made)
 
     @staticmethod
     def warm() -> None:
@@ -112,6 +154,21 @@ class LLMClient:
                 http_client=self._http_client,
             )
         return self._sdk
+
+
+def _reply(made: "Response") -> Reply:
+    """The text of a completed run; counts that are missing are zero."""
+    status = made.status or "unknown"
+    refused = any(part.type == "refusal" for item in made.output if item.type == "message" for part in item.content)
+    usage = made.usage
+    details = getattr(usage, "input_tokens_details", None)
+    return Reply(
+        text=made.output_text if status == "completed" and not refused else "",
+        status="refused" if refused else status,
+        input_tokens=getattr(usage, "input_tokens", 0) or 0,
+        cached_input_tokens=getattr(details, "cached_tokens", 0) or 0,
+        output_tokens=getattr(usage, "output_tokens", 0) or 0,
+    )
 
 
 class _NoAnswer(Exception):

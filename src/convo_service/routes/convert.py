@@ -5,13 +5,18 @@ from typing import Any, TypeVar
 
 from convo_service import schemas
 from convo_service.db import models
-from convo_service.domain.text import clean
+from convo_service.domain.seed import Part
+from convo_service.domain.text import clean, cut
 from convo_service.errors import InvalidRequest
+from convo_service.services import entries
 from convo_service.services.arrivals import Answer, Call
 from convo_service.services.history import ConversationFilter, Listing, Page
 from convo_service.services.messages import NewMessage
+from convo_service.services.previews import Preview
 from convo_service.services.users import UserView
 from convo_service.settings import Settings
+
+MAX_QUOTE_CHARS = 300
 
 Row = TypeVar("Row")
 Out = TypeVar("Out", bound=schemas.Response)
@@ -37,6 +42,14 @@ def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage
     """A message that was said elsewhere."""
     usage = message.usage.model_dump(exclude_unset=True) if message.usage is not None else None
     return NewMessage(message.direction, _readable(message.text, settings), message.id, message.sent_at, usage)
+
+
+def given_text(body: schemas.Request) -> dict[str, Any]:
+    """The fields that were given; a text has to hold something that can be seen."""
+    given = body.model_dump(exclude_unset=True)
+    if "text" in given and not clean(given["text"]):
+        raise InvalidRequest("A text has to hold something that can be seen")
+    return given
 
 
 def _readable(text: str, settings: Settings) -> str:
@@ -110,6 +123,66 @@ def message_out(row: models.Message) -> schemas.Message:
 def profile_out(row: models.Profile) -> schemas.Profile:
     """A profile."""
     return schemas.Profile.model_validate(row)
+
+
+def note_out(row: models.Note) -> schemas.Note:
+    """A note."""
+    return schemas.Note.model_validate(row)
+
+
+def preview_out(preview: Preview) -> schemas.SeedPreview:
+    """A seed with the messages behind its entries."""
+    seed = preview.seed
+    return schemas.SeedPreview(
+        text=seed.text,
+        generator=seed.generator,
+        tokens=seed.tokens,
+        entries=[_entry(part, preview) for part in seed.parts],
+        removed=[_entry(part, preview) for part in preview.removed],
+    )
+
+
+def _entry(part: Part, preview: Preview) -> schemas.SeedEntry:
+    quotes = [_quote(preview.messages[one]) for one in part.message_ids if one in preview.messages]
+    return schemas.SeedEntry.model_validate(
+        {**{name: getattr(part, name) for name in schemas.SeedEntry.model_fields if name != "quotes"}, "quotes": quotes}
+    )
+
+
+def _quote(row: models.Message) -> schemas.Quote:
+    return schemas.Quote.model_validate(
+        {
+            "message_id": row.id,
+            "direction": row.direction,
+            "sent_at": row.sent_at,
+            "text": cut(row.said, MAX_QUOTE_CHARS),
+        }
+    )
+
+
+def summary_out(row: models.Summary) -> schemas.Summary:
+    """A version of a summary."""
+    return schemas.Summary.model_validate(
+        {
+            "id": row.id,
+            "user_id": row.user_id,
+            "conversation_id": row.conversation_id,
+            "state": row.state,
+            "created_at": row.asked_at,
+            "prompt_hash": row.prompt_hash,
+            "covers": schemas.Covers(
+                from_message_id=row.from_message_id, to_message_id=row.to_message_id, count=row.covered_count
+            ),
+            **{kind: _statements(row, kind) for kind in ("topics", "open_issues", "preferences", "facts")},
+            "dropped": row.dropped,
+            "usage": schemas.SummaryUsage.model_validate(row),
+        }
+    )
+
+
+def _statements(row: models.Summary, kind: str) -> list[schemas.SummaryEntry]:
+    found = entries.all_from_json(row.entries.get(kind, ()))
+    return [schemas.SummaryEntry(text=entry.text, message_ids=list(entry.message_ids)) for entry in found]
 
 
 def user_out(view: UserView) -> schemas.User:

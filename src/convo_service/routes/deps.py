@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -14,6 +14,7 @@ from convo_service.errors import InsufficientScope, InvalidApiKey, InvalidReques
 from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
 from convo_service.services.keys import Holder, Keys, Scope
+from convo_service.services.previews import Previews
 from convo_service.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `convo-service keys create`")
@@ -28,6 +29,7 @@ class Services:
     database: Database
     keys: Keys
     conversations: ConversationService
+    previews: Previews
 
 
 def get_services(request: Request) -> Services:
@@ -83,6 +85,13 @@ def needs(*scopes: Scope) -> Any:
     check.allowed = allowed  # type: ignore[attr-defined]
     return Security(check)
 
+
+async def get_author(holder: Annotated[Holder, Depends(get_holder)]) -> Literal["operator", "gateway"]:
+    """Who writes a note: a gateway by its own key, else an operator."""
+    return "gateway" if holder.scope is Scope.GATEWAY else "operator"
+
+
+Author = Annotated[Literal["operator", "gateway"], Depends(get_author)]
 
 ADMIN = needs()
 GATEWAY = needs(Scope.GATEWAY)

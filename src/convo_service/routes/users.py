@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from convo_service import schemas
 from convo_service.routes.convert import conversation_out, listing, message_out, page_of, user_out
-from convo_service.routes.deps import ADMIN, ANYBODY, DASHBOARD, GATEWAY, Now, ReadTx, Tx, Wired
+from convo_service.routes.deps import ADMIN, DASHBOARD, GATEWAY, Now, ReadTx, Tx, Wired
 from convo_service.schemas import ListOf, ThreadQuery, UserQuery
 from convo_service.services import history, users
 
@@ -39,20 +39,6 @@ async def list_messages(
 ) -> ListOf[schemas.Message]:
     """Across all conversations, oldest first."""
     return listing(await history.user_messages(tx, user_id, page_of(query)), message_out)
-
-
-@router.get("/{user_id}/seed", dependencies=[ANYBODY], summary="What the next conversation would start with")
-async def preview_seed(
-    user_id: schemas.AnyId, services: Wired, topic: schemas.TopicName = "general"
-) -> schemas.SeedPreview:
-    """The seed as it would be now, and where each part of it came from."""
-    seed = await services.conversations.preview_seed(user_id, topic=topic)
-    return schemas.SeedPreview(
-        text=seed.text,
-        generator=seed.generator,
-        tokens=seed.tokens,
-        entries=[schemas.SeedEntry.model_validate(part) for part in seed.parts],
-    )
 
 
 @router.post("/{user_id}/reset", dependencies=[GATEWAY], status_code=201, summary="Open a new conversation by hand")

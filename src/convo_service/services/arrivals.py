@@ -11,7 +11,7 @@ from convo_service.domain.commands import REPLIES
 from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Cohort, Rollout
 from convo_service.domain.window import Arrival, Decision, Latest, Owed, Reason, WindowPolicy
-from convo_service.errors import IdentityTaken
+from convo_service.errors import IdentityTaken, TopicsAreOff
 from convo_service.services import messages, openings, users, windows
 from convo_service.services.messages import NewMessage
 from convo_service.services.openings import Attempt, Plan
@@ -20,6 +20,12 @@ from convo_service.settings import Settings
 GENERAL = "general"
 
 Clock = Callable[[], datetime]
+
+
+def check_topic(topic: str, settings: Settings) -> None:
+    """Raise TopicsAreOff for a topic that this installation does not have."""
+    if topic != GENERAL and settings.topics == "off":
+        raise TopicsAreOff
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ class Arrivals:
         home = current
         if message.late:
             home = await windows.covering(tx, message.user_id, message.topic, message.sent_at)
-        messages.join(message, home, moves_window=not message.late)
+        messages.join(message, home, moves_window=not message.late, rules=windows.sweep_rules(self.settings))
 
     async def claim_reset(self, tx: AsyncSession, user_id: str, topic: str, *, forget: bool) -> Busy | Claimed:
         """Claim the opening that an operator asks for; raises UserNotFound."""

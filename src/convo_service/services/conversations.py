@@ -12,20 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import Database
 from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
-from convo_service.domain.seed import Seed
 from convo_service.domain.window import Reason
 from convo_service.errors import (
     Contended,
     IdentityTaken,
     OpeningInProgress,
     TemplateNotFound,
-    TopicsAreOff,
     UpstreamRefused,
     UpstreamUnavailable,
 )
 from convo_service.llm.client import LLMClient
 from convo_service.services import messages, openings, users, windows
-from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock
+from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import REMOTE_SECONDS, Opener
 from convo_service.services.openings import Attempt, FenceLost
@@ -90,7 +88,7 @@ class ConversationService:
 
     async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
         """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
-        self._check_topic(topic)
+        check_topic(topic, self._settings)
         patience = _Patience()
         while True:
             async with self._database.write.begin() as tx:
@@ -107,34 +105,21 @@ class ConversationService:
     async def append(self, conversation_id: str, batch: Sequence[NewMessage]) -> list[Message]:
         """Append what was said elsewhere, in order; nothing of the batch is stored when any of it is refused."""
         async with self._database.write.begin() as tx:
-            return await messages.append(
-                tx, conversation_id, batch, now=self._clock(), commands=self._settings.reset_words
-            )
-
-    async def preview_seed(self, user_id: str, *, topic: str = GENERAL) -> Seed:
-        """What the next conversation would start with, as of now."""
-        self._check_topic(topic)
-        async with self._database.read.begin() as tx:
-            await users.get(tx, user_id)
-            material = await self._seeds.gather(tx, user_id, topic)
-        return await self._seeds.make(material, now=self._clock())
+            return await messages.append(tx, conversation_id, batch, now=self._clock(), settings=self._settings)
 
     async def close(self, conversation_id: str) -> Conversation:
         """Close by hand; the next message opens a new one. A closed conversation stays as it is."""
         async with self._database.write.begin() as tx:
             found = await windows.find(tx, conversation_id)
             await users.lock(tx, found.user_id)
-            await windows.close(tx, found, Reason.OPERATOR, self._clock())
+            now = self._clock()
+            await windows.close(tx, found, Reason.OPERATOR, now, sweep_at=now)
             return await windows.get(tx, found.user_id, found.id)
 
     def _check(self, call: Call) -> None:
-        self._check_topic(call.topic)
+        check_topic(call.topic, self._settings)
         if call.template is not None:
             raise TemplateNotFound
-
-    def _check_topic(self, topic: str) -> None:
-        if topic != GENERAL and self._settings.topics == "off":
-            raise TopicsAreOff
 
     async def _arrive(self, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
         """T1, and again when another transaction was in the way: two requests that name the same identities."""
@@ -192,7 +177,7 @@ class ConversationService:
         message = await tx.get_one(Message, (said.user_id, said.id))
         message.answered_conversation_id = stale.id
         if message.conversation_id is None:
-            messages.join(message, stale, moves_window=False)
+            messages.join(message, stale, moves_window=False, rules=windows.sweep_rules(self._settings))
         return message
 
     async def _give_up(self, attempt: Attempt) -> None:

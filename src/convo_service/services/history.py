@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.models import Conversation, Message, Profile, User
+from convo_service.db.models import Conversation, Message, Note, Profile, Summary, User
 from convo_service.errors import InvalidCursor
 from convo_service.services import users, windows
 
@@ -87,6 +87,26 @@ async def user_messages(tx: AsyncSession, user_id: str, page: Page) -> Listing[M
     await users.get(tx, user_id)
     scope = (Message.user_id == user_id,)
     return await _page(tx, sa.select(Message), page, Message.sent_at, Message.id, scope=scope)
+
+
+async def user_notes(
+    tx: AsyncSession, user_id: str, page: Page, *, kind: str | None, status: str | None
+) -> Listing[Note]:
+    """The notes about a user, by `(created_at, id)`."""
+    await users.get(tx, user_id)
+    query = sa.select(Note)
+    if kind is not None:
+        query = query.where(Note.kind == kind)
+    if status is not None:
+        query = query.where(Note.status == status)
+    return await _page(tx, query, page, Note.created_at, Note.id, scope=(Note.user_id == user_id,))
+
+
+async def user_summaries(tx: AsyncSession, user_id: str, page: Page) -> Listing[Summary]:
+    """Every version of the summaries of a user, by `(asked_at, id)`."""
+    await users.get(tx, user_id)
+    scope = (Summary.user_id == user_id,)
+    return await _page(tx, sa.select(Summary), page, Summary.asked_at, Summary.id, scope=scope)
 
 
 async def chain(tx: AsyncSession, conversation_id: str, page: Page) -> Listing[Conversation]:

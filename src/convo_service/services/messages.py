@@ -12,9 +12,11 @@ from convo_service.db.models import Conversation, Message, User
 from convo_service.domain.commands import command_length
 from convo_service.domain.digest import Said
 from convo_service.domain.ids import new_id
+from convo_service.domain.sweep import SweepRules, sooner
 from convo_service.domain.window import is_in_future
 from convo_service.errors import MessageIdReused, SentAtInFuture
 from convo_service.services import users, windows
+from convo_service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,14 @@ def store(
     return message
 
 
-def join(message: Message, conversation: Conversation, *, moves_window: bool) -> None:
+def join(message: Message, conversation: Conversation, *, moves_window: bool, rules: SweepRules) -> None:
     """Link a message to its conversation and count it; `moves_window` for what a user says in a current one."""
     message.conversation_id = conversation.id
     if message.said:
         conversation.message_count += 1
+        if conversation.is_active:
+            count, at = conversation.message_count, message.received_at
+            conversation.sweep_at = sooner(conversation.sweep_at, count, rules, at)
         conversation.last_message_at = max(conversation.last_message_at, message.sent_at)
     if moves_window:
         conversation.last_inbound_at = message.sent_at
@@ -83,7 +88,7 @@ def join(message: Message, conversation: Conversation, *, moves_window: bool) ->
 
 
 async def append(
-    tx: AsyncSession, conversation_id: str, batch: Sequence[NewMessage], *, now: datetime, commands: Collection[str]
+    tx: AsyncSession, conversation_id: str, batch: Sequence[NewMessage], *, now: datetime, settings: Settings
 ) -> list[Message]:
     """Append what was said elsewhere, in order; an id that was seen before is returned as it stands.
 
@@ -96,21 +101,21 @@ async def append(
     for new in batch:
         message = await known(tx, user.id, new)
         if message is None:
-            message = store(tx, user, new, topic=conversation.topic, now=now, commands=commands)
-            _settle(message, conversation)
+            message = store(tx, user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)
     return done
 
 
-def _settle(message: Message, conversation: Conversation) -> None:
+def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> None:
     """A user's message moves the window when it is inside it; one that comes after its end does not revive it."""
     inbound = message.direction == "inbound"
     message.late = not conversation.is_active or (inbound and message.sent_at < conversation.last_inbound_at)
     message.answered_conversation_id = conversation.id
     ends = conversation.expires_at
     current = not message.late and (ends is None or message.sent_at < ends)
-    join(message, conversation, moves_window=inbound and current and not message.is_command)
+    join(message, conversation, moves_window=inbound and current and not message.is_command, rules=rules)
 
 
 async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:

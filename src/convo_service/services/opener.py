@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
 from convo_service.db.models import Message
-from convo_service.domain.seed import carried_items, item, seed_items, without_controls
+from convo_service.domain.record import carried_items, item, seed_items, without_controls
 from convo_service.domain.window import Reason
 from convo_service.errors import UpstreamUnavailable
 from convo_service.llm.client import LLMClient
@@ -87,8 +87,7 @@ class Opener:
         async with self.database.write.begin() as tx:
             opening = await openings.fenced_or_discard(tx, attempt, remote_id)
             if opening is not None:
-                timeout = self.seeds.settings.window.total_seconds()
-                await openings.finish(tx, opening, remote_id, now=now, timeout_seconds=timeout, answers=answers)
+                await openings.finish(tx, opening, remote_id, now=now, settings=self.seeds.settings, answers=answers)
         if opening is None:
             raise FenceLost
         log.info(

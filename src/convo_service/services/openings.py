@@ -18,6 +18,7 @@ from convo_service.db.statements import insert_ignore
 from convo_service.domain.ids import new_id
 from convo_service.domain.window import Reason
 from convo_service.services import messages, users, windows
+from convo_service.settings import Settings
 
 LEASE_SECONDS = 12.0  # the remote calls and our transactions, plus a quarter
 GARBAGE_REST_SECONDS = 60.0  # nobody who still holds the id is at work any more
@@ -201,16 +202,17 @@ async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) 
 
 
 async def finish(
-    tx: AsyncSession, opening: Opening, remote_id: str, *, now: datetime, timeout_seconds: float, answers: bool
+    tx: AsyncSession, opening: Opening, remote_id: str, *, now: datetime, settings: Settings, answers: bool
 ) -> None:
     """T4: close the old, insert the new, link the message, delete the opening.
 
     `answers`: whoever finishes carries the opening's own message, which has its answer with this.
     """
+    rules = windows.sweep_rules(settings)
     user = await users.lock(tx, opening.user_id)
     old = await windows.active(tx, user.id, opening.topic)
     if old is not None:
-        await windows.close(tx, old, Reason(opening.reason), now)
+        await windows.close(tx, old, Reason(opening.reason), now, sweep_at=None)
     user.conversation_count += 1
     conversation = Conversation(
         user_id=user.id,
@@ -226,7 +228,8 @@ async def finish(
         inbound_received_at=now,
         created_reason=opening.reason,
         parent_conversation_id=opening.parent_conversation_id,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=settings.window.total_seconds(),
+        sweep_at=now + rules.idle_summary_after,
     )
     tx.add(conversation)
     await tx.flush()
@@ -234,7 +237,7 @@ async def finish(
     if opening.message_id is not None:
         message = await tx.get_one(Message, (user.id, opening.message_id))
         if message.conversation_id is None:
-            messages.join(message, conversation, moves_window=True)
+            messages.join(message, conversation, moves_window=True, rules=rules)
         if answers:
             message.answered_conversation_id = conversation.id
     await tx.delete(opening)

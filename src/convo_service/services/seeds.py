@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db import models
 from convo_service.db.models import Profile
-from convo_service.domain.digest import Entry, Said
-from convo_service.domain.seed import Client, Material, Seed, SeedRules, compose
+from convo_service.domain.digest import Said
+from convo_service.domain.notes import NoteLine
+from convo_service.domain.record import Client
+from convo_service.domain.seed import Material, Seed, SeedRules, compose
 from convo_service.domain.window import CARRIED_AT_CAP
-from convo_service.services import messages, windows
+from convo_service.services import edits, entries, messages, notes, summaries, windows
 from convo_service.settings import Settings
 
 MAX_MESSAGES = 1000  # of one conversation; only an endless one has more, and its oldest talk is in nobody's mind
@@ -33,11 +34,22 @@ class SeedMaker:
         client = await self._client(tx, user_id)
         if forget:
             return Material(client)
+        lines, decided = await self._lines(tx, user_id), await edits.of_user(tx, user_id)
         conversation = await windows.to_go_on_from(tx, user_id, topic)
         if conversation is None:
-            return Material(client, await messages.said_outside(tx, user_id, most=MAX_MESSAGES))
+            said = await messages.said_outside(tx, user_id, most=MAX_MESSAGES)
+            return Material(client, said, notes=lines, edits=decided)
         said = await messages.said_in(tx, user_id, conversation.id, most=MAX_MESSAGES)
-        return Material(client, said, _carried(conversation.seed))
+        carried = entries.all_from_json(conversation.seed.entries) if conversation.seed is not None else []
+        if not self.settings.summarize_old_conversations:
+            return Material(client, said, [one for one in carried if one.source != "llm"], notes=lines, edits=decided)
+        topics, facts = await summaries.prepared(tx, conversation)
+        return Material(client, said, carried, topics, facts, lines, decided)
+
+    async def _lines(self, tx: AsyncSession, user_id: str) -> list[NoteLine]:
+        """The open notes; without those of a model when models are off."""
+        lines = await notes.lines(tx, user_id)
+        return [line for line in lines if line.source != "summary" or self.settings.summarize_old_conversations]
 
     async def make(self, material: Material, *, now: datetime) -> Seed:
         """Make the seed; no model is asked."""
@@ -70,14 +82,8 @@ def to_json(seed: Seed) -> dict[str, Any]:
         "text": seed.text,
         "generator": seed.generator,
         "tokens": seed.tokens,
-        "entries": [{**asdict(entry), "sent_at": entry.sent_at.isoformat()} for entry in seed.history],
+        "entries": [entries.to_json(entry) for entry in seed.history],
         "from_message_id": seed.covered[0] if seed.covered else None,
         "to_message_id": seed.covered[-1] if seed.covered else None,
         "covered_count": len(seed.covered),
     }
-
-
-def _carried(seed: models.Seed | None) -> list[Entry]:
-    if seed is None:
-        return []
-    return [Entry(**{**entry, "sent_at": datetime.fromisoformat(entry["sent_at"])}) for entry in seed.entries]

@@ -6,8 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation
+from convo_service.domain.sweep import SweepRules
 from convo_service.domain.window import Reason
 from convo_service.errors import ConversationNotFound
+from convo_service.settings import Settings
 
 WITH_SEED = sa.orm.joinedload(Conversation.seed)
 
@@ -67,13 +69,23 @@ async def covering(tx: AsyncSession, user_id: str, topic: str, at: datetime) -> 
     return (await tx.scalars(mine.order_by(Conversation.created_at, Conversation.number))).one()
 
 
-async def close(tx: AsyncSession, conversation: Conversation, reason: Reason, now: datetime) -> None:
-    """Close a conversation unless it is closed; the user has to be locked. `now` is the wall clock."""
+async def close(
+    tx: AsyncSession, conversation: Conversation, reason: Reason, now: datetime, *, sweep_at: datetime | None
+) -> None:
+    """Close a conversation unless it is closed; the user has to be locked. `now` is the wall clock.
+
+    `sweep_at`: when the sweep looks at it once more, None for one that has a successor.
+    """
     await tx.execute(
         sa.update(Conversation)
         .where(Conversation.user_id == conversation.user_id, Conversation.id == conversation.id, Conversation.is_active)
-        .values(is_active=False, closed_at=now, closed_reason=reason.value)
+        .values(is_active=False, closed_at=now, closed_reason=reason.value, sweep_at=sweep_at)
     )
+
+
+def sweep_rules(settings: Settings) -> SweepRules:
+    """The sweep's rules of this installation."""
+    return SweepRules(settings.max_conversation_messages, settings.idle_summary_after)
 
 
 def _of(user_id: str, topic: str) -> sa.Select[Conversation]:

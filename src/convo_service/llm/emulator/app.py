@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 
 from starlette.routing import Route, Router
@@ -12,6 +12,7 @@ from convo_service.llm.emulator.calls import Endpoint, Handler, Journal, Recorde
 from convo_service.llm.emulator.control import Control
 from convo_service.llm.emulator.conversations import Conversations, Locks
 from convo_service.llm.emulator.faults import Fault, Faults
+from convo_service.llm.emulator.replies import Model, Voice
 from convo_service.llm.emulator.responses import Responses
 from convo_service.llm.emulator.store import Store
 from convo_service.llm.emulator.wire import ApiError, Json
@@ -23,14 +24,17 @@ _RESPONSE = "/v1/responses/{response_id}"
 class Emulator:
     """An ASGI app that answers like OpenAI's Conversations and Responses APIs, without a model behind it."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """`path` is a SQLite file that keeps the state over a restart; without it the state is in memory."""
+    def __init__(self, path: Path | None = None, *, model: Model | None = None) -> None:
+        """`path` is a SQLite file that keeps the state over a restart; without it the state is in memory.
+
+        `model` answers what no text was scripted for: it is given the request's body and returns the text.
+        """
         self._store = Store(path)
         self._faults = Faults()
         self._journal = Journal()
-        self._scripted: deque[str] = deque()
+        self._voice = Voice(model)
         locks = Locks()
-        table = _operations(Conversations(self._store, locks), Responses(self._store, locks, self._scripted))
+        table = _operations(Conversations(self._store, locks), Responses(self._store, locks, self._voice))
         self._operations = {"*", *(operation for operation, _, _, _ in table)}
         control = Control(self._journal, self.fail_next, self.reply_next, self.reset)
         self._router = Router(
@@ -85,12 +89,12 @@ class Emulator:
 
     def reply_next(self, text: str) -> None:
         """Scripts the text of a coming response, first in, first out."""
-        self._scripted.append(text)
+        self._voice.scripted.append(text)
 
     def reset(self) -> None:
         """Forgets faults, scripted texts, counts and recorded requests; conversations stay."""
         self._faults.clear()
-        self._scripted.clear()
+        self._voice.scripted.clear()
         self._journal.clear()
 
     def items(self, conversation_id: str) -> list[Json]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from convo_service.llm.emulator.items import text_of
@@ -12,10 +14,25 @@ from convo_service.llm.emulator.wire import Json
 _ECHOED = 80
 
 
-def reply(scripted: deque[str], request: Json, inputs: list[Json]) -> str:
-    """The text of the next response."""
-    if scripted:
-        return scripted.popleft()
+Model = Callable[[Json], str]
+"""Says something to a request of responses.create."""
+
+
+@dataclass
+class Voice:
+    """What the emulator says next: the scripted texts first, then what a given model says, else what it says itself."""
+
+    model: Model | None = None
+    scripted: deque[str] = field(default_factory=deque)
+
+    def reply(self, request: Json, inputs: list[Json]) -> str:
+        """The text of the next response."""
+        if self.scripted:
+            return self.scripted.popleft()
+        return self.model(request) if self.model is not None else _own(request, inputs)
+
+
+def _own(request: Json, inputs: list[Json]) -> str:
     wanted = (request.get("text") or {}).get("format") or {}
     if wanted.get("type") == "json_schema":
         schema = wanted.get("schema") or {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from convo_service.llm.emulator import checks, items, usage
 from convo_service.llm.emulator.calls import Call
 from convo_service.llm.emulator.conversations import Locks
 from convo_service.llm.emulator.paging import page
-from convo_service.llm.emulator.replies import reply
+from convo_service.llm.emulator.replies import Voice
 from convo_service.llm.emulator.store import Store
 from convo_service.llm.emulator.stream import Events
 from convo_service.llm.emulator.wire import (
@@ -64,10 +63,10 @@ class Turn:
 class Responses:
     """The handlers of responses.* and input_items.list."""
 
-    def __init__(self, store: Store, locks: Locks, scripted: deque[str]) -> None:
+    def __init__(self, store: Store, locks: Locks, voice: Voice) -> None:
         self._store = store
         self._locks = locks
-        self._scripted = scripted
+        self._voice = voice
         self._cache = usage.PromptCache()
 
     async def create(self, call: Call) -> Answer:
@@ -145,7 +144,7 @@ class Responses:
         if call.failed_run is not None:
             error = {"code": call.failed_run, "message": "The emulator was asked to let this run fail."}
             return {**turn.response, "status": "failed", "error": error}
-        text = reply(self._scripted, turn.request, turn.inputs)
+        text = self._voice.reply(turn.request, turn.inputs)
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         prompt = usage.prompt(turn.request["model"], turn.request.get("instructions"), [*turn.context, *turn.inputs])
         output = [items.message("assistant", [part])]

@@ -1,0 +1,87 @@
+"""The commands `sweep` and `worker`: what goes on while nobody writes."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convo_service.cli.common import on_database, read_settings, require_migrated, stop
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from convo_service.db.engine import Database
+    from convo_service.services.sweep import Sweep
+    from convo_service.settings import Settings
+
+
+def sweep(
+    now: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Sweep as if it were this time, such as 2026-03-02T09:00Z.")
+    ] = None,
+) -> None:
+    """Close what is over and have quiet conversations summarised, once."""
+    settings = _settings()
+    at = _instant(now) if now is not None else None
+
+    async def run(database: "Database") -> dict[str, int]:
+        found = _sweep(database, settings)
+        try:
+            return dict(await found.run_once(now=at))
+        finally:
+            await found.llm.close()
+
+    done = on_database(settings, run)
+    typer.echo(", ".join(f"{count} {what}" for what, count in sorted(done.items())) or "nothing was due")
+
+
+def worker() -> None:
+    """Sweep every SWEEP_INTERVAL_SECONDS until it is stopped; any number may run beside each other."""
+    import asyncio
+    import signal
+
+    from convo_service.worker import beside
+
+    settings = _settings()
+
+    async def run(database: "Database") -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        found = _sweep(database, settings)
+        async with beside(found):
+            await stopped.wait()
+        await found.llm.close()
+
+    on_database(settings, run)
+
+
+def _settings() -> "Settings":
+    """The settings; without a key there is no model to ask, and windows are closed all the same."""
+    from convo_service.telemetry import configure_logging
+
+    settings = read_settings()
+    configure_logging(format_=settings.log_format, level=settings.log_level)
+    require_migrated(settings)
+    if settings.openai_api_key is None and settings.model_for_summaries is not None:
+        typer.echo("OPENAI_API_KEY is not set: windows are closed, and no summary is written.", err=True)
+        return settings.model_copy(update={"summarize_old_conversations": False})
+    return settings
+
+
+def _sweep(database: "Database", settings: "Settings") -> "Sweep":
+    from convo_service.app import openai_client, utc_now
+    from convo_service.services.sweep import Sweep
+
+    return Sweep(database, openai_client(settings), settings, utc_now)
+
+
+def _instant(text: str) -> "datetime":
+    from datetime import UTC, datetime
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        stop("--now has to be a date and time such as 2026-03-02T09:00Z")
+    if at.tzinfo is None:
+        stop("--now needs a zone: Z, or an offset such as +01:00")
+    return at.astimezone(UTC)

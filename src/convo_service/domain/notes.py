@@ -1,0 +1,39 @@
+"""Notes: which go into a seed, which of a summary's are new, and which of its closings count."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from convo_service.domain.guard import same_statement
+
+BY_HAND = ("operator", "gateway")
+OF_SUMMARIES = 5  # of each kind in a seed, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLine:
+    """A note as the rules see it."""
+
+    id: str
+    kind: str  # issue | preference | note
+    text: str
+    source: str  # operator | gateway | summary
+    message_ids: tuple[str, ...] = ()
+    resolved_at: datetime | None = None  # None: it is open
+
+
+def is_doubled(kind: str, text: str, newest_citation: datetime, known: Sequence[NoteLine]) -> bool:
+    """Whether a summary's statement stands already, or was settled and nothing was said of it since."""
+    return any(
+        note.kind == kind
+        and same_statement(note.text, text)
+        and (note.resolved_at is None or newest_citation <= note.resolved_at)
+        for note in known
+    )
+
+
+def to_print(notes: Iterable[NoteLine], kind: str) -> list[NoteLine]:
+    """The open notes of a kind in the order of a seed, newest first: people's words, then a model's, which are few."""
+    of_kind = [note for note in notes if note.kind == kind and note.resolved_at is None]
+    by_hand = [note for note in of_kind if note.source in BY_HAND]
+    return by_hand + [note for note in of_kind if note.source not in BY_HAND][:OF_SUMMARIES]

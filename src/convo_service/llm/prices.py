@@ -1,0 +1,21 @@
+"""What a model call cost: genai-prices knows the prices, which change every month."""
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def cost_usd(
+    model: str, *, base_url: str | None, input_tokens: int, cached_input_tokens: int, output_tokens: int
+) -> float | None:
+    """The price in US dollars; None when the provider or the model has no known price.
+
+    To be run in a thread: the first call reads the prices, which takes half a second.
+    """
+    from genai_prices import Usage, calc_price
+
+    usage = Usage(
+        input_tokens=input_tokens, cache_read_tokens=min(cached_input_tokens, input_tokens), output_tokens=output_tokens
+    )
+    try:
+        return float(calc_price(usage, model, provider_api_url=base_url or OPENAI_URL).total_price)
+    except (LookupError, ValueError):
+        return None

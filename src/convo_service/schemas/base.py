@@ -1,0 +1,132 @@
+"""What every request and answer is made of: texts, times, ids, pages and problems."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+Direction = Literal["inbound", "outbound"]
+
+
+def storable(text: str) -> str:
+    """Refuse what a database cannot store."""
+    if _UNSTORABLE.search(text):
+        raise ValueError("must not contain NUL or half of a surrogate pair")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Refuse control characters; blanks around are nothing."""
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text.strip()
+
+
+def visible(text: str) -> str:
+    """Refuse a blank text."""
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _written_out(value: object) -> object:
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("must be an RFC 3339 date and time")
+    return value
+
+
+def _in_range(value: datetime) -> datetime:
+    """Bring an instant to UTC; what a database or a subtraction could not bear is refused here."""
+    if not 1970 <= value.year <= 9000:
+        raise ValueError("must lie between the years 1970 and 9000")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_range)]
+
+MessageText = Annotated[str, AfterValidator(storable), AfterValidator(visible), Field(min_length=1)]
+
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line)]
+
+ExternalId = Annotated[
+    str, StringConstraints(min_length=1, max_length=256), AfterValidator(one_line), Field(min_length=1)
+]
+
+IdentityText = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line), Field(min_length=1)]
+
+TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+AnyId = Annotated[str, StringConstraints(max_length=128), AfterValidator(storable)]
+
+
+Item = TypeVar("Item")
+
+
+class Request(BaseModel):
+    """What a caller sends; an unknown field is an error, because it is always a misunderstanding."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Response(BaseModel):
+    """What a caller gets."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ListOf(Response, Generic[Item]):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class PageQuery(Request):
+    """Where a page of a list begins."""
+
+    limit: int = Field(20, ge=1, le=100)
+    after: AnyId | None = None
+    before: AnyId | None = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+class ThreadQuery(PageQuery):
+    """A thread or a chain is read from its beginning."""
+
+    order: Literal["asc", "desc"] = "asc"
+
+
+class Health(Response):
+    """The service answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Problem(Response):
+    """An error, as RFC 9457 has it; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[dict[str, Any]] | None = None

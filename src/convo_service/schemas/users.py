@@ -1,0 +1,85 @@
+"""Users and their profiles on the wire."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from convo_service.schemas.base import IdentityText, Name, PageQuery, Request, Response, TopicName, storable
+from convo_service.schemas.conversations import Conversation
+
+_EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable)]
+
+
+def _email(text: str) -> str:
+    if text and not _EMAIL.fullmatch(text):
+        raise ValueError("must look like name@example.com")
+    return text
+
+
+def _empty_is_unknown(text: str | None) -> str | None:
+    return text or None
+
+
+class Lookup(Request):
+    """Find a user."""
+
+    identity: IdentityText
+
+
+class LinkIdentity(Request):
+    """Give a user another identity."""
+
+    identity: IdentityText
+
+
+class Reset(Request):
+    """Open a new conversation by hand."""
+
+    topic: TopicName = "general"
+    forget: bool = Field(False, description="Seed the new conversation with the profile alone")
+
+
+class ProfileUpdate(Request):
+    """The given fields are replaced, the others stay; null or an empty text empties a field."""
+
+    name: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
+    last_name: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
+    ragione_sociale: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
+    email: Annotated[Annotated[Name, AfterValidator(_email)] | None, AfterValidator(_empty_is_unknown)] = None
+
+
+class UserQuery(PageQuery):
+    """Search users by name and company."""
+
+    q: SearchText | None = None
+
+
+class User(Response):
+    """A person who writes."""
+
+    object: Literal["user"] = "user"
+    id: str
+    identities: list[str]
+    display_name: str | None
+    cohort: Literal["window", "holdout"]
+    active_conversations: list[Conversation]
+    conversation_count: int
+    message_count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class Profile(Response):
+    """Verified facts about a client, as far as they are known."""
+
+    object: Literal["profile"] = "profile"
+    user_id: str
+    name: str | None
+    last_name: str | None
+    ragione_sociale: str | None
+    email: str | None
+    found_all_info: bool
+    updated_at: datetime | None

@@ -1,0 +1,74 @@
+"""What operators decided about entries of seeds, as it is stored."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import SeedEdit
+from convo_service.domain.edits import Edit
+from convo_service.domain.record import Section
+from convo_service.domain.seed import Part, Seed
+from convo_service.errors import EntryNotFound, InvalidRequest
+from convo_service.services import entries, users
+
+MOST_PINNED = 10
+
+
+async def of_user(tx: AsyncSession, user_id: str) -> dict[str, Edit]:
+    """Every decision about a user's entries, by entry id."""
+    rows = await tx.scalars(sa.select(SeedEdit).where(SeedEdit.user_id == user_id).order_by(SeedEdit.updated_at))
+    return {row.entry_id: _edit(row) for row in rows}
+
+
+async def change(
+    tx: AsyncSession, user_id: str, entry_id: str, seed: Seed, given: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Give an entry of this seed another text, pin it, take it out, or undo that. Raises EntryNotFound."""
+    await users.lock(tx, user_id)
+    row = await tx.get(SeedEdit, (user_id, entry_id))
+    if row is None:
+        row = _new(user_id, entry_id, seed, now)
+        tx.add(row)
+    for name in ("pinned", "removed"):
+        setattr(row, name, given.get(name, getattr(row, name)))
+    if "text" in given:
+        row.text = given["text"] if given["text"] != row.entry["text"] else None
+    row.updated_at = now
+    await tx.flush()
+    if row.pinned and await _pinned_count(tx, user_id) > MOST_PINNED:
+        raise InvalidRequest(f"At most {MOST_PINNED} entries of a user can be pinned")
+    if row.text is None and not row.pinned and not row.removed:
+        await tx.delete(row)
+
+
+def _new(user_id: str, entry_id: str, seed: Seed, now: datetime) -> SeedEdit:
+    part = next((part for part in seed.parts if part.id == entry_id), None)
+    if part is None:
+        raise EntryNotFound
+    if part.entry is None:
+        raise InvalidRequest("This entry is a note: change it with PATCH /notes/{id}")
+    return SeedEdit(
+        user_id=user_id, entry_id=entry_id, section=part.section, entry=entries.to_json(part.entry), updated_at=now
+    )
+
+
+async def _pinned_count(tx: AsyncSession, user_id: str) -> int:
+    pinned = sa.select(sa.func.count()).where(SeedEdit.user_id == user_id, SeedEdit.pinned)
+    return int(await tx.scalar(pinned) or 0)
+
+
+def taken_out(edits: Mapping[str, Edit]) -> list[Part]:
+    """The entries that operators removed, as the preview lists them."""
+    return [
+        Part(edit.section, edit.was.text, edit.was.source, edit.was.message_ids, id=one)
+        for one, edit in edits.items()
+        if edit.removed
+    ]
+
+
+def _edit(row: SeedEdit) -> Edit:
+    section: Section = "topics" if row.section == "topics" else "history"
+    return Edit(section, entries.from_json(row.entry), row.text, row.pinned, row.removed)

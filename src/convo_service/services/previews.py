@@ -1,0 +1,84 @@
+"""The seed as operators see it: what the next conversation would start with, and their say in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from convo_service.db.engine import Database
+from convo_service.db.models import Message
+from convo_service.domain.seed import Material, Part, Seed
+from convo_service.errors import SummaryBudgetSpent, SummaryInProgress, UpstreamUnavailable
+from convo_service.services import edits, summaries, users, windows
+from convo_service.services.arrivals import GENERAL, Clock, check_topic
+from convo_service.services.seeds import SeedMaker
+from convo_service.services.summaries import Asked, Summaries
+from convo_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A seed as it would be now, the entries that operators took out, and the messages behind all of them, by id."""
+
+    seed: Seed
+    removed: Sequence[Part]
+    messages: Mapping[str, Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """Shows seeds, and changes what they will be."""
+
+    database: Database
+    summaries: Summaries
+    settings: Settings
+    clock: Clock
+
+    async def show(self, user_id: str, *, topic: str = GENERAL) -> Preview:
+        """What the next conversation would start with, as of now. Raises UserNotFound."""
+        seed, material = await self._make(user_id, topic)
+        removed = edits.taken_out(material.edits)
+        cited = {one for part in (*seed.parts, *removed) for one in part.message_ids}
+        async with self.database.read.begin() as tx:
+            rows = await tx.scalars(sa.select(Message).where(Message.user_id == user_id, Message.id.in_(cited)))
+            return Preview(seed, removed, {row.id: row for row in rows})
+
+    async def change(self, user_id: str, entry_id: str, given: Mapping[str, Any], *, topic: str = GENERAL) -> Preview:
+        """Change an entry; the seed as it is then. Raises EntryNotFound."""
+        seed, _ = await self._make(user_id, topic)
+        async with self.database.write.begin() as tx:
+            await edits.change(tx, user_id, entry_id, seed, given, now=self.clock())
+        return await self.show(user_id, topic=topic)
+
+    async def regenerate(self, user_id: str, *, topic: str = GENERAL) -> Preview:
+        """Have the model read the last conversation again, now; without a model the digest is made anew anyway.
+
+        Raises SummaryInProgress, SummaryBudgetSpent, and UpstreamUnavailable: the seed is then what it was.
+        """
+        check_topic(topic, self.settings)
+        asked = await self._claim(user_id, topic)
+        if asked is not None and await self.summaries.answer(asked) == "failed":
+            raise UpstreamUnavailable
+        return await self.show(user_id, topic=topic)
+
+    async def _claim(self, user_id: str, topic: str) -> Asked | None:
+        async with self.database.write.begin() as tx:
+            await users.lock(tx, user_id)
+            conversation = await windows.to_go_on_from(tx, user_id, topic)
+            if conversation is None or not self.summaries.is_on:
+                return None
+            if await summaries.is_asked(tx, conversation):
+                raise SummaryInProgress(retry_after=5)
+            now = self.clock()
+            if not await self.summaries.is_within_budget(tx, user_id, now):
+                raise SummaryBudgetSpent(retry_after=3600)
+            return await self.summaries.claim(tx, conversation, now, by_hand=True)
+
+    async def _make(self, user_id: str, topic: str) -> tuple[Seed, Material]:
+        check_topic(topic, self.settings)
+        maker = SeedMaker(self.settings)
+        async with self.database.read.begin() as tx:
+            await users.get(tx, user_id)
+            material = await maker.gather(tx, user_id, topic)
+        return await maker.make(material, now=self.clock()), material
