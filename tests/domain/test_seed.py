@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convo_service.domain.digest import Said
+from convo_service.domain.digest import PRINT_COST, Entry, Said
+from convo_service.domain.edits import Edit, entry_id
+from convo_service.domain.notes import NoteLine
 from convo_service.domain.record import PREAMBLE, Client, carried_items, seed_items, without_controls
-from convo_service.domain.seed import MAX_CHARS, Material, SeedRules, compose
+from convo_service.domain.seed import MAX_CHARS, MAX_NOTE_CHARS, Material, SeedRules, compose
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MARIA = Client("Maria", "Bianchi", "Molino Bianchi Srl", "maria@bianchi.it")
@@ -126,3 +129,138 @@ def test_carried_items() -> None:
 def test_without_controls() -> None:
     """Control, bidirectional and tag characters go; line breaks and emoji stay."""
     assert without_controls("a\x00b\u202ec\U000e0041d\n👩\u200d🍳") == "abcd\n👩\u200d🍳"
+
+
+def note(text: str, source: str = "operator", kind: str = "issue") -> NoteLine:
+    """An open note."""
+    return NoteLine(f"note {text[:20]}", kind, text, source)
+
+
+def fact(text: str, *, hours: int = 0, number: int = 1) -> Entry:
+    """A statement of a model."""
+    return Entry(text, f"msg_{number}", "inbound", NOW - timedelta(hours=hours), source="llm")
+
+
+def pins(entries: Sequence[Entry]) -> dict[str, Edit]:
+    """These entries, pinned."""
+    return {entry_id("history", one): Edit("history", one, pinned=True) for one in entries}
+
+
+def test_notes_in_their_order() -> None:
+    """Notes stand behind the topics, each kind in its own line, people's before a summary's, in one line of text."""
+    notes = [
+        note("Fattura 88 mancante", "summary"),
+        note("Reso da ritirare\n in via Roma"),
+        note("Solo bonifico", "gateway", "preference"),
+        note("Suonare due volte", kind="note"),
+    ]
+    seed = compose(Material(MARIA, TALK, notes=notes), SeedRules(), now=NOW)
+    found = lines(seed.text)
+    assert list(found) == ["Cliente", "Argomenti recenti", "Questioni aperte", "Preferenze", "Note"]
+    assert found["Questioni aperte"] == ["Reso da ritirare in via Roma", "Fattura 88 mancante"]
+    assert (found["Preferenze"], found["Note"]) == (["Solo bonifico"], ["Suonare due volte"])
+    printed = [(part.section, part.id) for part in seed.parts if part.source == "note"]
+    assert [section for section, _ in printed] == ["issues", "issues", "preferences", "notes"]
+    assert printed[0][1] == notes[1].id
+
+
+@pytest.mark.parametrize(
+    ("notes", "budget", "expected"),
+    [
+        pytest.param([note("x" * 500), note("y" * 500)], 30, {"x", "y"}, id="people's, whatever the budget"),
+        pytest.param([note("x" * 100, "summary")], 100, {"x"}, id="a summary's, in half of the budget"),
+        pytest.param([note("x" * 240, "summary")], 100, set(), id="a summary's, in more than half"),
+        pytest.param([note("x" * 240, "summary"), note("y", "summary")], 100, {"y"}, id="a smaller one behind it"),
+        pytest.param([note("x" * 100, "summary"), note("y" * 180)], 100, {"y"}, id="half that people's have taken"),
+        pytest.param(
+            [note(one * 480) for one in "abcde"] + [note("z" * 20, kind="note")],
+            300,
+            {"a", "b", "c", "d", "z"},
+            id="more of people's than a seed can hold",
+        ),
+    ],
+)
+def test_room_for_notes(notes: Sequence[NoteLine], budget: int, expected: set[str]) -> None:
+    """People's notes are printed whole up to MAX_NOTE_CHARS; a summary's share half of the budget with them."""
+    seed = compose(Material(notes=notes), SeedRules(budget=budget), now=NOW)
+    assert {part.text[0] for part in seed.parts} == expected
+    assert {part.text for part in seed.parts} <= {one.text for one in notes}
+    assert len(seed.text) <= MAX_NOTE_CHARS
+
+
+def test_a_model_was_there() -> None:
+    """A model's topics come first and its statements stand among what was said, marked as a summary."""
+    topics = [fact("Fornitura di farina")]
+    facts = [fact("Il cancello del magazzino è verde", hours=1, number=3)]
+    seed = compose(Material(None, TALK, topics=topics, facts=facts), SeedRules(), now=NOW)
+    shown = lines(seed.text)["Argomenti recenti"]
+    assert isinstance(shown, list)
+    assert (shown[0], len(shown)) == ("Fornitura di farina", 5)
+    assert '  - sintesi: "Il cancello del magazzino è verde"' in seed.text.splitlines()
+    sources = {part.text: part.source for part in seed.parts}
+    assert (sources["Fornitura di farina"], sources["Il cancello del magazzino è verde"]) == ("llm", "llm")
+    assert {part.source for part in seed.parts} == {"llm", "digest"}
+
+
+@pytest.mark.parametrize(
+    ("material", "generator"),
+    [
+        pytest.param(Material(MARIA, notes=[note("x")]), "none", id="a profile and an operator's note"),
+        pytest.param(Material(MARIA, TALK, notes=[note("x")]), "digest", id="what was said"),
+        pytest.param(Material(MARIA, TALK, facts=[fact("cancello verde")]), "llm", id="a model's statement"),
+        pytest.param(Material(MARIA, TALK, topics=[fact("farina")]), "llm", id="a model's topic"),
+        pytest.param(Material(MARIA, TALK, notes=[note("x", "summary")]), "llm", id="a model's note"),
+        pytest.param(Material(MARIA, carried=[fact("cancello verde")]), "llm", id="a model's words, carried on"),
+        pytest.param(Material(MARIA, TALK, notes=[note("x" * 900, "summary")]), "digest", id="a note without room"),
+    ],
+)
+def test_generator(material: Material, generator: str) -> None:
+    """A seed says whether a model's words stand in it, or a digest's alone, or only what people wrote."""
+    assert compose(material, SeedRules(), now=NOW).generator == generator
+
+
+def test_pinned_before_the_budget() -> None:
+    """A pinned entry is there whatever the budget; the others have what it leaves, and MAX_CHARS is above all."""
+    old = [fact(f"numero {n} " + "x" * 280, hours=900 - n, number=n) for n in range(12)]
+    seed = compose(Material(None, TALK, edits=pins(old[:2])), SeedRules(budget=20), now=NOW)
+    assert [entry.message_id for entry in seed.history] == ["msg_0", "msg_1"]
+    full = compose(Material(MARIA, TALK, edits=pins(old)), SeedRules(), now=NOW)
+    kept = [entry.message_id for entry in full.history]
+    assert 6 < len(kept) < 12
+    assert kept == [f"msg_{n}" for n in range(12 - len(kept), 12)]
+    assert all(part.pinned for part in full.parts if part.section == "history")
+
+
+latin = st.characters(max_codepoint=0x17F, categories=["L", "N", "P", "S"])
+kinds = st.sampled_from(("issue", "preference", "note"))
+
+
+@given(
+    said=st.lists(st.text(latin, min_size=1, max_size=200), max_size=4),
+    notes=st.lists(st.tuples(st.text(latin, min_size=1, max_size=500), kinds), max_size=8),
+    found=st.lists(st.tuples(st.text(latin, min_size=1, max_size=120), kinds), max_size=8),
+    facts=st.lists(st.text(latin, min_size=1, max_size=300), max_size=12),
+    pinned=st.integers(0, 10),
+    budget=st.integers(min_value=PRINT_COST + 1, max_value=1200),
+)
+def test_whatever_is_stored(
+    said: list[str],
+    notes: list[tuple[str, str]],
+    found: list[tuple[str, str]],
+    facts: list[str],
+    pinned: int,
+    budget: int,
+) -> None:
+    """With any notes, facts and pins the seed is within MAX_CHARS, no value forges a key, and it is never empty."""
+    messages = [Said(f"msg_{n}", "inbound", text, NOW) for n, text in enumerate(said)]
+    rows = [note(text, kind=kind) for text, kind in notes] + [note(text, "summary", kind) for text, kind in found]
+    stated = [fact(text, number=n) for n, text in enumerate(facts)]
+    material = Material(None, messages, facts=stated, notes=rows, edits=pins(stated[:pinned]))
+    seed = compose(material, SeedRules(budget=budget), now=NOW)
+    assert len(seed.text) <= MAX_CHARS
+    assert bool(seed.text) or not (said or notes or facts)
+    keys = {"Argomenti recenti", "Questioni aperte", "Preferenze", "Note", "Detto in precedenza", "cliente", "sintesi"}
+    for line in filter(None, seed.text.split("\n")):
+        key, _, value = line.strip().removeprefix("- ").partition(":")
+        assert key in keys | {NOW.date().isoformat()}
+        assert value == "" or json.loads(value)

@@ -42,6 +42,8 @@ def plain(text: str) -> str:
         pytest.param(["scrivi a m.rossi@x.it o www.x2.it/a"], [], id="addresses are no topics"),
         pytest.param(["Potete inviarmi qualcosa? Grazie mille!"], [], id="generic verbs are no topics"),
         pytest.param(["Can you send me that again, please?"], [], id="nor English ones"),
+        pytest.param(["l'iban è IT41 X097 1846 9400 0090 3166 121"], ["iban"], id="nor are groups of an account"),
+        pytest.param(["codici AB-12, CD-34"], ["AB-12", "CD-34"], id="but codes in a row are"),
         pytest.param(["l'ordine", "dell'ordine"], ["ordine"], id="elided articles go"),
         pytest.param(["in via dell'Industria 21", "manda l'IBAN"], ["Industria", "IBAN"], id="from names as well"),
         pytest.param(["L'IBAN di L'Aquila"], ["IBAN", "L'Aquila"], id="but L'Aquila keeps hers"),

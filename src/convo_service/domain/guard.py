@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -11,7 +11,7 @@ from convo_service.domain.text import clean, sentences, word_set
 from convo_service.domain.values import claims, values
 from convo_service.domain.words import CALENDAR, SILENT, is_negation, look, read, stem
 
-Fault = Literal["invented_value", "invented_name", "turned_round"]
+Fault = Literal["invented_value", "invented_name", "unsupported", "turned_round"]
 # How a text says a word: as done, as a fact, as a wish or a question, as not there (yet), as refused, or as none.
 Kind = Literal["done", "asserted", "asked", "missing", "denied", "open"]
 
@@ -73,6 +73,8 @@ _CLASSES = {
 }
 _CLASS_OF = {form: name for name, forms in _CLASSES.items() for form in forms.split()}
 _MODAL = frozenset({"#want", "#can"})  # so common that denying one beside another one says little
+_LABELS = word_set("cliente customer client azienda company assistente assistant")
+_SAYS_LITTLE = _MODAL | {stem(label) for label in _LABELS}
 # Silent elsewhere, but what one denies.
 _KEPT = word_set("serve servono servirebbe bisogno interessa interested bene giusto good need needs needed certo")
 _CANNOT = word_set("can't cant cannot couldn't couldnt")
@@ -128,7 +130,20 @@ def fault(entry: str, cited: Sequence[str], known: Sequence[str] = ()) -> Fault 
         return "invented_value"
     if _has_new_name(entry, [*cited, *known]):
         return "invented_name"
-    return "turned_round" if _turns(_kinds([entry]), _kinds(cited)) else None
+    said, source = _kinds([entry]), _kinds(cited)
+    if not _is_supported(entry, cited, said.keys(), source.keys()):
+        return "unsupported"
+    return "turned_round" if _turns(said, source) else None
+
+
+def stated(text: str) -> frozenset[str]:
+    """The values and names of a text: what must not get lost or changed."""
+    return claims(text) | {*_names(clean(text))}
+
+
+def held(text: str) -> frozenset[str]:
+    """What of `stated` a reader of this text is told."""
+    return values(text) | _words([_plain(text)])
 
 
 def same_statement(one: str, other: str) -> bool:
@@ -151,6 +166,14 @@ def _has_new_value(entry: str, sources: Sequence[str]) -> bool:
             offered |= values(text) | values(_with_digits(text))
     claimed = claims(entry) | claims(_with_digits(entry, but=_YOU_ARE))
     return not claimed <= offered or not _days(entry) <= _days(*sources) | _months(offered) | _short_days(sources)
+
+
+def _is_supported(entry: str, cited: Sequence[str], said: Set[str], source: Set[str]) -> bool:
+    """Whether a statement takes up anything of its messages; its values and days are known to stand there."""
+    words = said - _SAYS_LITTLE
+    if not words or words & source or claims(entry) or _days(entry):
+        return True
+    return not _words(map(_plain, cited)).isdisjoint(_names(entry))
 
 
 def _with_digits(text: str, but: str = "") -> str:

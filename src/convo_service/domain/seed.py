@@ -7,6 +7,7 @@ from typing import Literal
 
 from convo_service.domain.digest import PRINT_COST, Entry, Said, digest, pieces
 from convo_service.domain.edits import Edit, edited, entry_id
+from convo_service.domain.guard import held, stated
 from convo_service.domain.notes import BY_HAND, NoteLine, to_print
 from convo_service.domain.record import LABELS, Client, Head, Labels, Section, render
 from convo_service.domain.text import clean, cut, tokens
@@ -16,7 +17,7 @@ from convo_service.domain.words import stem
 MAX_CHARS = 3000
 MAX_TOPIC_CHARS = 60
 MAX_NOTE_CHARS = 2000  # of notes written by people: they are printed whole, whatever the budget
-SHARE_OF_SUMMARY = 0.5  # of the budget: a model's notes may not push out what was said
+SHARES = (0.5, 0.25)  # of the budget for a model's notes; the smaller one when they push out what was said
 
 Generator = Literal["llm", "digest", "none"]
 NOTE_SECTIONS: Mapping[str, Section] = {"issue": "issues", "preference": "preferences", "note": "notes"}
@@ -77,10 +78,31 @@ class Seed:
 
 
 def compose(material: Material, rules: SeedRules, *, now: datetime) -> Seed:
-    """Make a seed, without a model. It is never empty when anything is stored, and never longer than MAX_CHARS."""
+    """Make a seed, without a model. It is never empty when anything is stored, and never longer than MAX_CHARS.
+
+    What a model wrote may not cost a value or a name of the client's, when the seed has room for all of them.
+    """
+    plain = _draft(_by_hand(material), rules, now)
+    if _by_hand(material) == material:
+        return plain
+    said = [message.text for message in material.messages if message.direction == "inbound"]
+    wanted = frozenset[str]().union(*map(stated, said))
+    kept = wanted if wanted <= held(plain.text) else frozenset()
+    drafts = (_draft(material, rules, now, share) for share in SHARES)
+    return next((seed for seed in drafts if kept <= held(seed.text)), plain)
+
+
+def _by_hand(material: Material) -> Material:
+    """What there is without a model."""
+    notes = [note for note in material.notes if note.source in BY_HAND]
+    carried = [entry for entry in material.carried if entry.source != "llm"]
+    return replace(material, topics=(), facts=(), carried=carried, notes=notes)
+
+
+def _draft(material: Material, rules: SeedRules, now: datetime, share: float = 0.0) -> Seed:
     labels = LABELS[rules.language]
     topics = _topics(material, rules)
-    notes = _notes(material, topics, rules)
+    notes = _notes(material, topics, rules, share)
     head = _head(material, topics, notes, labels)
     history = _history(material, head, rules, now)
     parts = tuple(_parts(head, topics, notes, history, material))
@@ -103,7 +125,7 @@ def _topics(material: Material, rules: SeedRules) -> list[Entry]:
     return list(kept.values())[:MOST]
 
 
-def _notes(material: Material, topics: Sequence[Entry], rules: SeedRules) -> list[NoteLine]:
+def _notes(material: Material, topics: Sequence[Entry], rules: SeedRules, share: float) -> list[NoteLine]:
     """The notes to print: all that people wrote, up to MAX_NOTE_CHARS, and a model's in their share of the budget."""
     labels = LABELS[rules.language]
     in_order = [note for kind in NOTE_SECTIONS for note in to_print(material.notes, kind)]
@@ -115,7 +137,7 @@ def _notes(material: Material, topics: Sequence[Entry], rules: SeedRules) -> lis
         fits = len(render(bare, (), labels)) <= MAX_NOTE_CHARS and len(render(head, (), labels)) <= MAX_CHARS
         if not by_hand:
             left = rules.budget - tokens(render(_head(material, topics, (), labels), (), labels))
-            fits = fits and tokens(render(bare, (), labels)) <= left * SHARE_OF_SUMMARY
+            fits = fits and tokens(render(bare, (), labels)) <= left * share
         if fits:
             kept.append(note)
     return sorted(kept, key=in_order.index)

@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from convo_service.domain.digest import Entry, Said
@@ -157,14 +158,22 @@ def _words(sentence: str) -> Iterator[_Subject]:
     """The words of a sentence; a word that cannot be a topic has no key."""
     shouted = sentence.isupper() and " " in sentence
     opener = ""  # what stands before the word, when that is what stands before nouns
-    for place, (piece, word) in enumerate(zip(sentence.split(" "), read(sentence), strict=True)):
+    words = read(sentence)
+    for place, (piece, word) in enumerate(zip(sentence.split(" "), words, strict=True)):
         written = word.printed.strip(EDGES + "#").removesuffix("'s")
         form = _without_article(written)
         begins = place == 0 and form == written
         proper = not shouted and (form[1:] != form[1:].lower() or (form[:1].isupper() and not begins))
         noun = proper or word.value or _ELIDED.match(piece.replace("\u2019", "'")) is not None
-        yield _subject(word, form, proper, noun=noun or _is_noun(word.core, opener))
+        if not _is_group(words, place):
+            yield _subject(word, form, proper, noun=noun or _is_noun(word.core, opener))
         opener = _opener(word, opener)
+
+
+def _is_group(words: Sequence[Word], place: int) -> bool:
+    """Whether a value is only a part of one that is written in groups: of an IBAN, of a telephone number."""
+    pairs = pairwise(words[max(place - 1, 0) : place + 2])
+    return any(one.value and two.value and one.printed[-1:].isalnum() for one, two in pairs)
 
 
 def _without_article(form: str) -> str:

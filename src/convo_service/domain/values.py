@@ -58,6 +58,12 @@ _MONTH_FORMS = """
     dicembre december dec dic
 """
 _MONTHS = {form: n for n, line in enumerate(_MONTH_FORMS.strip().splitlines(), 1) for form in line.split()}
+_DAY_OPENERS = word_set(
+    """
+    il del al dal lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica
+    the on monday tuesday wednesday thursday friday saturday sunday
+    """
+)
 _ENGLISH_MONTHS = {line.split()[1] for line in _MONTH_FORMS.strip().splitlines()} - {"may"}  # "may 25 be too few?"
 
 # Digits (n), letters (a) or either (c) behind the country and its two check digits. Fixed lengths, so that the words
@@ -225,7 +231,9 @@ def _single(row: _Row, place: int) -> Iterator[Value]:
     token = row.tokens[place]
     if place and token.text in _UNITS and row.tokens[place - 1].numeric and _unit(row, place - 1):
         return  # the "m2" of "20 m2" is no number
-    if glued := _glued(token.text):
+    if ordinal := _ORDINAL.fullmatch(token.text):
+        yield _spelled_date(row, place, ordinal[1]) or Value(f"{ordinal[1]}th", (ordinal[1],))
+    elif glued := _glued(token.text):
         yield glued
     elif token.numeric:
         yield from _number(row, place)
@@ -234,8 +242,6 @@ def _single(row: _Row, place: int) -> Iterator[Value]:
 
 
 def _glued(text: str) -> Value | None:
-    if ordinal := _ORDINAL.fullmatch(text):
-        return Value(ordinal[1])
     found = _GLUED.fullmatch(text)
     if found is None or found[3] not in _UNITS or (found[2] and len(found[3]) == 1):
         return None
@@ -246,7 +252,7 @@ def _glued(text: str) -> Value | None:
 
 def _number(row: _Row, place: int) -> Iterator[Value]:
     text = row.tokens[place].text
-    date = _date(text) or _spelled_date(row, place)
+    date = _date(text) or _spelled_date(row, place, text)
     if date is not None:
         yield date
         return
@@ -258,7 +264,7 @@ def _number(row: _Row, place: int) -> Iterator[Value]:
     for unit in sorted(units):
         yield Value(f"{_signed(row, place, amount) if unit == '°' else amount} {unit}", (amount,))
     if not units:
-        yield Value(amount)
+        yield Value(amount, _day_of_month(amount) if row.before(place) in _DAY_OPENERS else ())
 
 
 def _is_joined(text: str) -> bool:
@@ -318,11 +324,10 @@ def _date(text: str) -> Value | None:
     return _day(found[1], int(found[3]), found[4] or "")
 
 
-def _spelled_date(row: _Row, place: int) -> Value | None:
+def _spelled_date(row: _Row, place: int, day: str) -> Value | None:
     month = _month(row, place)
     if month is None:
         return None
-    day = row.tokens[place].text
     behind = place + 1 + (row.beside(place) in ("di", "of"))
     year = row.beside(behind) if month[1] else row.beside(place)
     dated = _day(day, month[0], year if _YEAR.fullmatch(year) else "")
@@ -345,6 +350,11 @@ def _day(day: str, month: int, year: str) -> Value | None:
         return None
     short = f"{int(day)}/{month}"
     if not year:
-        return Value(short)
+        return Value(short, _day_of_month(day))
     year = year if len(year) == 4 else f"20{year}"
-    return Value(f"{short}/{year}", (short, year))
+    return Value(f"{short}/{year}", (short, year, *_day_of_month(day)))
+
+
+def _day_of_month(day: str) -> tuple[str, ...]:
+    """The day alone, as "the 4th" says it; a bare 4 may be an hour or a quantity."""
+    return (f"{int(day)}th",) if day.isdecimal() and len(day) < 3 else ()
