@@ -63,7 +63,7 @@ _TOP = re.compile(
 _KEYWORD = re.compile(r"\w{4,}")
 _HEADING = re.compile("(?:Detto in precedenza|Said earlier):")
 _DAY = re.compile(r" (\d{4}-\d\d-\d\d):")
-_SAID = re.compile(r"  - (?:cliente|assistente|sintesi|client|assistant|summary): (?P<quoted>.+)")
+_SAID = re.compile(r"  - (?:cliente|assistente|sintesi|operatore|client|assistant|summary|operator): (?P<quoted>.+)")
 
 
 class Unreadable(ValueError):

@@ -22,6 +22,9 @@ def upgrade() -> None:
         sa.Column("resolved_by", sa.JSON, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("resolved_at", sa.DateTime(timezone=True)),
+        sa.Column("reopened_at", sa.DateTime(timezone=True)),
+        sa.Column("found_kind", sa.String(32)),
+        sa.Column("found_text", sa.Text),
         sa.PrimaryKeyConstraint("user_id", "id", name="pk_notes"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_notes_user_id"),
     )

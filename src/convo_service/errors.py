@@ -202,6 +202,12 @@ class UpstreamUnavailable(Unavailable):
     title = "OpenAI does not answer at the moment; the message is kept, repeat the request"
 
 
+class SummaryFailed(UpstreamUnavailable):
+    """The model did not answer an operator who asked for a summary."""
+
+    title = "OpenAI does not answer at the moment; the seed is what it was"
+
+
 class UpstreamRefused(UpstreamUnavailable):
     """OpenAI understood and refused: the same request would be refused again."""
 

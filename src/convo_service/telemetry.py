@@ -66,6 +66,11 @@ def failure(error: BaseException) -> dict[str, Any]:
     return fields
 
 
+def crash(error: BaseException) -> dict[str, Any]:
+    """The same of an error that nobody expected, with the lines of code it went through."""
+    return {**failure(error), "frames": _frames(error.__traceback__)}
+
+
 def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
     current = request_id.get()
     if current is not None:
@@ -80,8 +85,7 @@ def _exception_without_its_message(_logger: Any, _method: str, event: EventDict)
         info = sys.exc_info()
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        event.update(failure(error))
-        event["frames"] = _frames(error.__traceback__)
+        event.update(crash(error))
     return event
 
 

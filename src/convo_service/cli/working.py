@@ -80,8 +80,9 @@ def _instant(text: str) -> "datetime":
 
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        in_utc = at.astimezone(UTC)
+    except (ValueError, OverflowError):
         stop("--now has to be a date and time such as 2026-03-02T09:00Z")
     if at.tzinfo is None:
         stop("--now needs a zone: Z, or an offset such as +01:00")
-    return at.astimezone(UTC)
+    return in_utc

@@ -196,7 +196,9 @@ class Summary(Base, kw_only=True):
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     conversation_id: Mapped[str] = mapped_column(sa.String(128))
-    state: Mapped[str] = mapped_column(Word)  # asked | kept | rejected: nothing usable came | failed: nothing came
+    state: Mapped[str] = mapped_column(
+        Word
+    )  # asked | kept | rejected: nothing usable came | failed: nothing came | late
     asked_at: Mapped[datetime]
     lease_until: Mapped[float] = mapped_column(sa.Double)  # the database's clock, in seconds since 1970
     model: Mapped[str] = mapped_column(sa.String(128))
@@ -229,6 +231,9 @@ class Note(Base, kw_only=True):
     resolved_by: Mapped[list[str]] = mapped_column(sa.JSON, default_factory=list)  # messages that say it is settled
     created_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None] = mapped_column(default=None)
+    reopened_at: Mapped[datetime | None] = mapped_column(default=None)
+    found_kind: Mapped[str | None] = mapped_column(Word, default=None)  # as a summary found it: people may change it
+    found_text: Mapped[str | None] = mapped_column(default=None)
 
 
 class SeedEdit(Base, kw_only=True):

@@ -46,12 +46,18 @@ class Entry:
     sent_at: datetime
     source: Source = "digest"
     also: tuple[str, ...] = ()  # further messages that a model's statement rests on
-    edited: str = ""  # the id of the entry that an operator wrote this in place of
+    whole: str = ""  # the text that this one was cut from, or that an operator wrote it in place of
+    edited: bool = False  # by an operator
 
     @property
     def message_ids(self) -> tuple[str, ...]:
         """Every message that it rests on."""
         return (self.message_id, *self.also)
+
+    @property
+    def original(self) -> "Entry":
+        """The entry as it was before it was cut or edited."""
+        return replace(self, text=self.whole or self.text, whole="", edited=False)
 
 
 class _Read(NamedTuple):
@@ -221,4 +227,4 @@ def _best(candidates: Sequence[_Candidate], weights: Sequence[dict[str, float]])
 
 
 def _fitting(entry: Entry, budget: int) -> Entry:
-    return replace(entry, text=cut(entry.text, (budget - PRINT_COST) * 4))
+    return replace(entry, text=cut(entry.text, (budget - PRINT_COST) * 4), whole=entry.whole or entry.text)

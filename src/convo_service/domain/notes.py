@@ -1,6 +1,6 @@
 """Notes: which go into a seed, which of a summary's are new, and which of its closings count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,15 +20,28 @@ class NoteLine:
     source: str  # operator | gateway | summary
     message_ids: tuple[str, ...] = ()
     resolved_at: datetime | None = None  # None: it is open
+    found_kind: str | None = None  # as a summary found it, before people changed it
+    found_text: str | None = None
+
+    @property
+    def wordings(self) -> set[tuple[str, str]]:
+        """Each kind and text that it has or had."""
+        return {(self.kind, self.text), (self.found_kind or self.kind, self.found_text or self.text)}
 
 
-def is_doubled(kind: str, text: str, newest_citation: datetime, known: Sequence[NoteLine]) -> bool:
-    """Whether a summary's statement stands already, or was settled and nothing was said of it since."""
+def is_doubled(
+    kind: str, text: str, message_ids: Collection[str], newest_citation: datetime, known: Iterable[NoteLine]
+) -> bool:
+    """Whether a summary's statement stands already, or was settled and nothing was said of it since.
+
+    Of the same messages it may be said in rather other words.
+    """
     return any(
-        note.kind == kind
-        and same_statement(note.text, text)
-        and (note.resolved_at is None or newest_citation <= note.resolved_at)
+        (note.resolved_at is None or newest_citation <= note.resolved_at)
+        and kind == known_kind
+        and same_statement(known_text, text, loosely={*message_ids} <= {*note.message_ids})
         for note in known
+        for known_kind, known_text in note.wordings
     )
 
 

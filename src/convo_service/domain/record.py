@@ -40,6 +40,7 @@ class Labels:
     inbound: str
     outbound: str
     summary: str
+    operator: str
 
 
 LABELS = {
@@ -54,6 +55,7 @@ LABELS = {
         inbound="cliente",
         outbound="assistente",
         summary="sintesi",
+        operator="operatore",
     ),
     "en": Labels(
         client="Client",
@@ -66,6 +68,7 @@ LABELS = {
         inbound="client",
         outbound="assistant",
         summary="summary",
+        operator="operator",
     ),
 }
 
@@ -128,6 +131,8 @@ def _history_lines(history: Sequence[Entry], labels: Labels) -> Iterator[str]:
 
 
 def _side(entry: Entry, labels: Labels) -> str:
+    if entry.edited:
+        return labels.operator
     if entry.source == "llm":
         return labels.summary
     return labels.inbound if entry.direction == "inbound" else labels.outbound

@@ -27,7 +27,8 @@ NOTE_SECTIONS: Mapping[str, Section] = {"issue": "issues", "preference": "prefer
 class Material:
     """All that a seed is made from: the profile, the closed conversation, and the entries of its own seed.
 
-    `topics` and `facts` are a model's, prepared while the user was away.
+    `topics` and `facts` are a model's, prepared while the user was away. Entries are as they were said: what operators
+    made of them is in `edits` alone, so that it can be undone.
     """
 
     client: Client | None = None
@@ -82,8 +83,8 @@ def compose(material: Material, rules: SeedRules, *, now: datetime) -> Seed:
 
     What a model wrote may not cost a value or a name of the client's, when the seed has room for all of them.
     """
-    plain = _draft(_by_hand(material), rules, now)
-    if _by_hand(material) == material:
+    plain = _draft(without_model(material), rules, now)
+    if not _has_model(material):
         return plain
     said = [message.text for message in material.messages if message.direction == "inbound"]
     wanted = frozenset[str]().union(*map(stated, said))
@@ -92,11 +93,16 @@ def compose(material: Material, rules: SeedRules, *, now: datetime) -> Seed:
     return next((seed for seed in drafts if kept <= held(seed.text)), plain)
 
 
-def _by_hand(material: Material) -> Material:
-    """What there is without a model."""
+def without_model(material: Material) -> Material:
+    """The same without anything that a model wrote; what an operator pinned is his own by now."""
     notes = [note for note in material.notes if note.source in BY_HAND]
     carried = [entry for entry in material.carried if entry.source != "llm"]
     return replace(material, topics=(), facts=(), carried=carried, notes=notes)
+
+
+def _has_model(material: Material) -> bool:
+    from_model = any(entry.source == "llm" for entry in material.carried)
+    return bool(material.topics or material.facts) or from_model or any(n.source not in BY_HAND for n in material.notes)
 
 
 def _draft(material: Material, rules: SeedRules, now: datetime, share: float = 0.0) -> Seed:
@@ -110,7 +116,7 @@ def _draft(material: Material, rules: SeedRules, now: datetime, share: float = 0
         text=render(head, history, labels),
         generator=_generator(parts, notes),
         parts=parts,
-        history=tuple(history),
+        history=tuple(entry.original for entry in history),
         covered=tuple(message.message_id for message in material.messages),
     )
 
@@ -118,10 +124,10 @@ def _draft(material: Material, rules: SeedRules, now: datetime, share: float = 0
 def _topics(material: Material, rules: SeedRules) -> list[Entry]:
     """A model's topics, filled up with words of the last messages."""
     found = [*material.topics, *recent_topics(material.messages[-rules.topic_messages :])]
-    short = [replace(topic, text=cut(clean(topic.text), MAX_TOPIC_CHARS)) for topic in found]
     kept: dict[str, Entry] = {}
-    for topic in edited("topics", short, material.edits):
-        kept.setdefault(" ".join(stem(word) for word in topic.text.lower().split()), topic)
+    for topic in edited("topics", found, material.edits):
+        short = replace(topic, text=cut(clean(topic.text), MAX_TOPIC_CHARS), whole=topic.whole or topic.text)
+        kept.setdefault(" ".join(stem(word) for word in short.text.lower().split()), short)
     return list(kept.values())[:MOST]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from convo_service.domain.digest import Entry, Said
@@ -10,8 +10,10 @@ from convo_service.domain.guard import fault, same_statement
 from convo_service.domain.text import clean, cut
 
 MOST_ENTRIES = 5  # of each kind
+MOST_JUDGED = 20  # of each kind: judging takes time, and a model that is asked for five has not more to say
+MOST_CITED = 8  # messages by one entry; what comes after them is as if it were not cited
 MAX_CHARS = 160  # of one entry
-MAX_SHOWN_CHARS = 2000  # of one message; the guard compares with all of it
+MAX_SHOWN_CHARS = 2000  # of one message
 
 INSTRUCTIONS = (
     "You keep the memory of a company's WhatsApp assistant. The user item is a JSON array about one customer: messages "
@@ -108,17 +110,19 @@ def _shown(message: Said) -> dict[str, str]:
 
 
 def checked(draft: Draft, evidence: Evidence) -> Checked:
-    """The entries that cite messages of this very user and say nothing that those do not."""
+    """The entries that cite messages of this very user and say nothing that those do not; it may take a second."""
     dropped: Counter[str] = Counter()
 
-    def standing(statements: Iterable[Statement]) -> tuple[Statement, ...]:
+    def standing(statements: Sequence[Statement]) -> tuple[Statement, ...]:
         kept: list[Statement] = []
-        for statement in statements:
+        for place, statement in enumerate(statements):
+            if len(kept) == MOST_ENTRIES or place == MOST_JUDGED:
+                dropped["too_many"] += len(statements) - place
+                break
             stands = _judge(statement, evidence, kept, dropped)
             if stands is not None:
                 kept.append(stands)
-        dropped["too_many"] += max(len(kept) - MOST_ENTRIES, 0)
-        return tuple(kept[:MOST_ENTRIES])
+        return tuple(kept)
 
     found = Draft(
         topics=standing(draft.topics),
@@ -134,14 +138,14 @@ def checked(draft: Draft, evidence: Evidence) -> Checked:
 def _judge(
     statement: Statement, evidence: Evidence, kept: Sequence[Statement], dropped: Counter[str]
 ) -> Statement | None:
-    text = _shortened(clean(statement.text))
-    why = _why_not(text, statement.message_ids, evidence)
+    text, cited = _shortened(clean(statement.text)), tuple(dict.fromkeys(statement.message_ids))[:MOST_CITED]
+    why = _why_not(text, cited, evidence)
     if why is None and any(same_statement(text, other.text) for other in kept):
         why = "repeated"
     if why is not None:
         dropped[why] += 1
         return None
-    return Statement(text, tuple(dict.fromkeys(statement.message_ids)))
+    return Statement(text, cited)
 
 
 def _shortened(text: str) -> str:
@@ -155,4 +159,4 @@ def _why_not(text: str, message_ids: Sequence[str], evidence: Evidence) -> str |
         return "uncited"
     if not evidence.texts.keys() >= {*message_ids}:
         return "cites_a_stranger"
-    return fault(text, [evidence.texts[one] for one in message_ids], evidence.names)
+    return fault(text, [cut(evidence.texts[one], MAX_SHOWN_CHARS) for one in message_ids], evidence.names)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 2.0
 MAX_RETRY_AFTER_SECONDS = 60
+MAX_COUNT = 2**31 - 1
 MAX_OUTPUT_TOKENS = 8000  # a summary has about a thousand; the rest is for models that think before
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
@@ -104,8 +105,6 @@ class LLMClient:
                 max_output_tokens=MAX_OUTPUT_TOKENS,
                 safety_identifier=question.user_hash,
             )
-            if not isinstance(getattr(made, "id", None), str):
-                raise _NoAnswer
             return _reply(made)
 
     @staticmethod
@@ -150,25 +149,36 @@ class LLMClient:
                 api_key=self._api_key,
                 base_url=self._base_url,
                 max_retries=0,
-                timeout=httpx2.Timeout(30.0, connect=CONNECT_SECONDS),
+                timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),  # each call has a deadline of its own
                 http_client=self._http_client,
             )
         return self._sdk
 
 
 def _reply(made: "Response") -> Reply:
-    """The text of a completed run; counts that are missing are zero."""
-    status = made.status or "unknown"
-    refused = any(part.type == "refusal" for item in made.output if item.type == "message" for part in item.content)
+    """The text of a completed run; the SDK validates nothing, so anything may be missing or of another type."""
+    if not isinstance(getattr(made, "id", None), str):
+        raise _NoAnswer
     usage = made.usage
-    details = getattr(usage, "input_tokens_details", None)
+    try:
+        refused = any(part.type == "refusal" for item in made.output if item.type == "message" for part in item.content)
+        text = made.output_text
+    except (TypeError, AttributeError):
+        raise _NoAnswer from None
+    status = "refused" if refused else made.status or "unknown"
     return Reply(
-        text=made.output_text if status == "completed" and not refused else "",
-        status="refused" if refused else status,
-        input_tokens=getattr(usage, "input_tokens", 0) or 0,
-        cached_input_tokens=getattr(details, "cached_tokens", 0) or 0,
-        output_tokens=getattr(usage, "output_tokens", 0) or 0,
+        text=text if status == "completed" else "",
+        status=status,
+        input_tokens=_count(usage, "input_tokens"),
+        cached_input_tokens=_count(getattr(usage, "input_tokens_details", None), "cached_tokens"),
+        output_tokens=_count(usage, "output_tokens"),
     )
+
+
+def _count(usage: object, name: str) -> int:
+    """A count of tokens as a database can hold it; what is missing or no count is zero."""
+    found = getattr(usage, name, None)
+    return min(max(found, 0), MAX_COUNT) if isinstance(found, int) else 0
 
 
 class _NoAnswer(Exception):

@@ -17,5 +17,5 @@ def cost_usd(
     )
     try:
         return float(calc_price(usage, model, provider_api_url=base_url or OPENAI_URL).total_price)
-    except (LookupError, ValueError):
+    except Exception:  # a price is never worth a summary
         return None

@@ -20,10 +20,9 @@ async def preview_seed(user_id: schemas.AnyId, services: Wired, topic: schemas.T
 
 
 @router.post("/seed/regenerate", dependencies=[GATEWAY], summary="Have the model read the last conversation again")
-async def regenerate_seed(user_id: schemas.AnyId, services: Wired, body: schemas.Topic | None = None) -> SeedPreview:
+async def regenerate_seed(user_id: schemas.AnyId, services: Wired, topic: schemas.TopicName = "general") -> SeedPreview:
     """An operator's wish, so it waits for the model. Edits, pins and removals hold. Without a model: as it is."""
-    wanted = body or schemas.Topic()
-    return preview_out(await services.previews.regenerate(user_id, topic=wanted.topic))
+    return preview_out(await services.previews.regenerate(user_id, topic=topic))
 
 
 @router.patch("/seed/entries/{entry_id}", dependencies=[GATEWAY], summary="Edit, pin or remove an entry")

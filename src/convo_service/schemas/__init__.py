@@ -36,7 +36,6 @@ from convo_service.schemas.memory import (
     Summary,
     SummaryEntry,
     SummaryUsage,
-    Topic,
 )
 from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
 
@@ -75,7 +74,6 @@ __all__ = [
     "SummaryEntry",
     "SummaryUsage",
     "ThreadQuery",
-    "Topic",
     "TopicName",
     "Usage",
     "User",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from convo_service.schemas.base import Direction, PageQuery, Request, Response, TopicName, storable, visible
+from convo_service.schemas.base import Direction, PageQuery, Request, Response, storable, visible
 from convo_service.schemas.conversations import Covers
 
 NoteKind = Literal["issue", "preference", "note"]
@@ -69,12 +69,6 @@ class SeedEntryUpdate(Request):
     _something = model_validator(mode="after")(_gives_something)
 
 
-class Topic(Request):
-    """The topic whose seed is meant."""
-
-    topic: TopicName = "general"
-
-
 class Quote(Response):
     """What was said in a message, cut at 300 characters."""
 
@@ -130,7 +124,7 @@ class Summary(Response):
     id: str
     user_id: str
     conversation_id: str
-    state: Literal["asked", "kept", "rejected", "failed"]
+    state: Literal["asked", "kept", "rejected", "failed", "late"]
     created_at: datetime
     prompt_hash: str
     covers: Covers

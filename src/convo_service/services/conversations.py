@@ -165,7 +165,8 @@ class ConversationService:
                 return None
             stale = None
             if attempt.plan.reason.leaves_a_usable_conversation and not (said is not None and said.is_command):
-                stale = await windows.active(tx, attempt.user_id, attempt.plan.topic)
+                # Closed by the sweep or not: the one that the rollover is owed to.
+                stale = await windows.current_or_last(tx, attempt.user_id, attempt.plan.topic)
             refused = isinstance(error, UpstreamRefused)
             await openings.release(tx, opening, answered=stale is not None and claimed.is_own, refused=refused)
             message = await self._serve(tx, said, stale) if said is not None and stale is not None else None

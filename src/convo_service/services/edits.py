@@ -11,10 +11,12 @@ from convo_service.db.models import SeedEdit
 from convo_service.domain.edits import Edit
 from convo_service.domain.record import Section
 from convo_service.domain.seed import Part, Seed
+from convo_service.domain.text import clean
 from convo_service.errors import EntryNotFound, InvalidRequest
 from convo_service.services import entries, users
 
 MOST_PINNED = 10
+MOST_EDITS = 200  # of a user: each is looked at in every seed
 
 
 async def of_user(tx: AsyncSession, user_id: str) -> dict[str, Edit]:
@@ -32,15 +34,16 @@ async def change(
     if row is None:
         row = _new(user_id, entry_id, seed, now)
         tx.add(row)
+    was_removed = row.removed
     for name in ("pinned", "removed"):
         setattr(row, name, given.get(name, getattr(row, name)))
     if "text" in given:
-        row.text = given["text"] if given["text"] != row.entry["text"] else None
+        text = clean(given["text"])
+        row.text = text if text != row.entry["text"] else None
     row.updated_at = now
     await tx.flush()
-    if row.pinned and await _pinned_count(tx, user_id) > MOST_PINNED:
-        raise InvalidRequest(f"At most {MOST_PINNED} entries of a user can be pinned")
-    if row.text is None and not row.pinned and not row.removed:
+    await _check_limits(tx, row)
+    if _edit(row).is_put_back and not was_removed:  # what was taken out may be in no talk any more: its row brings it
         await tx.delete(row)
 
 
@@ -55,9 +58,12 @@ def _new(user_id: str, entry_id: str, seed: Seed, now: datetime) -> SeedEdit:
     )
 
 
-async def _pinned_count(tx: AsyncSession, user_id: str) -> int:
-    pinned = sa.select(sa.func.count()).where(SeedEdit.user_id == user_id, SeedEdit.pinned)
-    return int(await tx.scalar(pinned) or 0)
+async def _check_limits(tx: AsyncSession, row: SeedEdit) -> None:
+    edits = await of_user(tx, row.user_id)
+    if row.pinned and sum(edit.pinned for edit in edits.values()) > MOST_PINNED:
+        raise InvalidRequest(f"At most {MOST_PINNED} entries of a user can be pinned")
+    if len(edits) > MOST_EDITS:
+        raise InvalidRequest(f"At most {MOST_EDITS} entries of a user can be edited, pinned or taken out")
 
 
 def taken_out(edits: Mapping[str, Edit]) -> list[Part]:

@@ -9,8 +9,9 @@ from convo_service.domain.digest import Entry
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
-    """The stored form of an entry."""
-    return {**asdict(entry), "sent_at": entry.sent_at.isoformat(), "also": list(entry.also)}
+    """The stored form of an entry: as it was before it was cut or edited."""
+    fields = {**asdict(entry.original), "sent_at": entry.sent_at.isoformat(), "also": list(entry.also)}
+    return {name: value for name, value in fields.items() if name not in ("whole", "edited")}
 
 
 def from_json(stored: dict[str, Any]) -> Entry:

@@ -118,6 +118,12 @@ def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> 
     join(message, conversation, moves_window=inbound and current and not message.is_command, rules=rules)
 
 
+async def by_ids(tx: AsyncSession, user_id: str, ids: Collection[str]) -> dict[str, Message]:
+    """Messages of this very user; whoever is a stranger is not among them."""
+    rows = await tx.scalars(sa.select(Message).where(Message.user_id == user_id, Message.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
 async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:
     """The newest messages of a conversation, oldest first, without commands."""
     return await _said(tx, user_id, Message.conversation_id == conversation_id, most=most)

@@ -1,6 +1,6 @@
 """Notes about a user: written by operators and gateways, or found by a summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,8 +32,10 @@ async def write(
 ) -> tuple[Note, bool]:
     """Write a note, unless the same one is open: that one is returned, and False. Raises UserNotFound."""
     await users.lock(tx, user_id)
-    for note in await tx.scalars(sa.select(Note).where(Note.user_id == user_id, Note.kind == kind)):
-        if note.status == "open" and clean(note.text) == clean(text):
+    for note in await tx.scalars(
+        sa.select(Note).where(Note.user_id == user_id, Note.kind == kind, Note.status == "open")
+    ):
+        if clean(note.text) == clean(text):
             return note, False
     note = Note(user_id=user_id, id=new_id("note"), kind=kind, text=text, source=source, created_at=now)
     tx.add(note)
@@ -53,40 +55,31 @@ async def change(tx: AsyncSession, note_id: str, given: Mapping[str, Any], *, so
     if "status" in given and given["status"] != note.status:
         note.status = given["status"]
         note.resolved_at = now if note.status == "resolved" else None
+        note.reopened_at = now if note.status == "open" else note.reopened_at
         note.resolved_by = []
     return note
 
 
-async def lines(tx: AsyncSession, user_id: str, *, only_open: bool = True) -> list[NoteLine]:
-    """The notes of a user as the rules see them, newest first."""
+async def lines(tx: AsyncSession, user_id: str) -> list[NoteLine]:
+    """The open notes of a user as the rules see them, newest first."""
+    return [line(note) for note in await newest(tx, user_id) if note.resolved_at is None]
+
+
+async def newest(tx: AsyncSession, user_id: str) -> list[Note]:
+    """The notes of a user, newest first."""
     rows = sa.select(Note).where(Note.user_id == user_id).order_by(Note.created_at.desc(), Note.id.desc())
-    if only_open:
-        rows = rows.where(Note.status == "open")
-    return [_line(note) for note in await tx.scalars(rows.limit(MOST_READ))]
+    return list(await tx.scalars(rows.limit(MOST_READ)))
 
 
-def _line(note: Note) -> NoteLine:
-    return NoteLine(note.id, note.kind, note.text, note.source, tuple(note.message_ids), note.resolved_at)
-
-
-def found(
-    tx: AsyncSession, user_id: str, *, kind: str, text: str, message_ids: Sequence[str], now: datetime
-) -> NoteLine:
-    """Write what a summary found."""
-    note = Note(
-        user_id=user_id,
-        id=new_id("note"),
-        kind=kind,
-        text=text,
-        source="summary",
-        message_ids=list(message_ids),
-        created_at=now,
+def line(note: Note) -> NoteLine:
+    """A note as the rules see it."""
+    return NoteLine(
+        note.id,
+        note.kind,
+        note.text,
+        note.source,
+        tuple(note.message_ids),
+        note.resolved_at,
+        note.found_kind,
+        note.found_text,
     )
-    tx.add(note)
-    return _line(note)
-
-
-async def settle(tx: AsyncSession, user_id: str, note_id: str, message_ids: Sequence[str], now: datetime) -> None:
-    """Close a note because messages say so."""
-    note = await tx.get_one(Note, (user_id, note_id))
-    note.status, note.resolved_at, note.resolved_by = "resolved", now, list(message_ids)

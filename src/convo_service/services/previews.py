@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from convo_service.db.engine import Database
 from convo_service.db.models import Message
 from convo_service.domain.seed import Material, Part, Seed
-from convo_service.errors import SummaryBudgetSpent, SummaryInProgress, UpstreamUnavailable
-from convo_service.services import edits, summaries, users, windows
+from convo_service.errors import SummaryBudgetSpent, SummaryFailed, SummaryInProgress
+from convo_service.services import edits, messages, users, windows
 from convo_service.services.arrivals import GENERAL, Clock, check_topic
 from convo_service.services.seeds import SeedMaker
 from convo_service.services.summaries import Asked, Summaries
@@ -41,8 +39,7 @@ class Previews:
         removed = edits.taken_out(material.edits)
         cited = {one for part in (*seed.parts, *removed) for one in part.message_ids}
         async with self.database.read.begin() as tx:
-            rows = await tx.scalars(sa.select(Message).where(Message.user_id == user_id, Message.id.in_(cited)))
-            return Preview(seed, removed, {row.id: row for row in rows})
+            return Preview(seed, removed, await messages.by_ids(tx, user_id, cited))
 
     async def change(self, user_id: str, entry_id: str, given: Mapping[str, Any], *, topic: str = GENERAL) -> Preview:
         """Change an entry; the seed as it is then. Raises EntryNotFound."""
@@ -54,26 +51,26 @@ class Previews:
     async def regenerate(self, user_id: str, *, topic: str = GENERAL) -> Preview:
         """Have the model read the last conversation again, now; without a model the digest is made anew anyway.
 
-        Raises SummaryInProgress, SummaryBudgetSpent, and UpstreamUnavailable: the seed is then what it was.
+        Raises SummaryInProgress, SummaryBudgetSpent, and SummaryFailed: the seed is then what it was.
         """
         check_topic(topic, self.settings)
         asked = await self._claim(user_id, topic)
         if asked is not None and await self.summaries.answer(asked) == "failed":
-            raise UpstreamUnavailable
+            raise SummaryFailed
         return await self.show(user_id, topic=topic)
 
     async def _claim(self, user_id: str, topic: str) -> Asked | None:
         async with self.database.write.begin() as tx:
             await users.lock(tx, user_id)
             conversation = await windows.to_go_on_from(tx, user_id, topic)
-            if conversation is None or not self.summaries.is_on:
+            if conversation is None:
                 return None
-            if await summaries.is_asked(tx, conversation):
-                raise SummaryInProgress(retry_after=5)
-            now = self.clock()
-            if not await self.summaries.is_within_budget(tx, user_id, now):
-                raise SummaryBudgetSpent(retry_after=3600)
-            return await self.summaries.claim(tx, conversation, now, by_hand=True)
+            claimed = await self.summaries.claim(tx, conversation, by_hand=True)
+        if claimed == "in_progress":
+            raise SummaryInProgress(retry_after=5)
+        if claimed == "budget_spent":
+            raise SummaryBudgetSpent(retry_after=3600)
+        return claimed if isinstance(claimed, Asked) else None
 
     async def _make(self, user_id: str, topic: str) -> tuple[Seed, Material]:
         check_topic(topic, self.settings)

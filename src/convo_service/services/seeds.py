@@ -10,15 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Profile
 from convo_service.domain.digest import Said
-from convo_service.domain.notes import NoteLine
 from convo_service.domain.record import Client
-from convo_service.domain.seed import Material, Seed, SeedRules, compose
+from convo_service.domain.seed import Material, Seed, SeedRules, compose, without_model
 from convo_service.domain.window import CARRIED_AT_CAP
 from convo_service.services import edits, entries, messages, notes, summaries, windows
 from convo_service.settings import Settings
 
 MAX_MESSAGES = 1000  # of one conversation; only an endless one has more, and its oldest talk is in nobody's mind
-LONG = 200  # messages from which on the digest is made in a thread, so that the event loop stays free
+LONG = 20_000  # characters from which on the digest is made in a thread, so that the event loop stays free
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +33,26 @@ class SeedMaker:
         client = await self._client(tx, user_id)
         if forget:
             return Material(client)
-        lines, decided = await self._lines(tx, user_id), await edits.of_user(tx, user_id)
+        lines, decided = await notes.lines(tx, user_id), await edits.of_user(tx, user_id)
         conversation = await windows.to_go_on_from(tx, user_id, topic)
         if conversation is None:
             said = await messages.said_outside(tx, user_id, most=MAX_MESSAGES)
             return Material(client, said, notes=lines, edits=decided)
         said = await messages.said_in(tx, user_id, conversation.id, most=MAX_MESSAGES)
         carried = entries.all_from_json(conversation.seed.entries) if conversation.seed is not None else []
-        if not self.settings.summarize_old_conversations:
-            return Material(client, said, [one for one in carried if one.source != "llm"], notes=lines, edits=decided)
         topics, facts = await summaries.prepared(tx, conversation)
         return Material(client, said, carried, topics, facts, lines, decided)
 
-    async def _lines(self, tx: AsyncSession, user_id: str) -> list[NoteLine]:
-        """The open notes; without those of a model when models are off."""
-        lines = await notes.lines(tx, user_id)
-        return [line for line in lines if line.source != "summary" or self.settings.summarize_old_conversations]
-
     async def make(self, material: Material, *, now: datetime) -> Seed:
-        """Make the seed; no model is asked."""
+        """Make the seed; no model is asked. When models are off nothing of what one wrote before is in it."""
+        if not self.settings.summarize_old_conversations:
+            material = without_model(material)
         rules = SeedRules(
             budget=self.settings.summary_tokens,
             language=self.settings.summary_language,
             topic_messages=self.settings.max_summary_messages,
         )
-        if len(material.messages) > LONG:
+        if sum(len(message.text) for message in material.messages) > LONG:
             return await asyncio.to_thread(compose, material, rules, now=now)
         return compose(material, rules, now=now)
 

@@ -18,9 +18,9 @@ from convo_service.domain.window import Reason
 from convo_service.llm.client import LLMClient
 from convo_service.services import summaries, users, windows
 from convo_service.services.arrivals import Clock
-from convo_service.services.summaries import Asked, Summaries
+from convo_service.services.summaries import Asked, Summaries, Unasked
 from convo_service.settings import Settings
-from convo_service.telemetry import failure, get_logger
+from convo_service.telemetry import crash, get_logger
 
 AT_ONCE = 200  # read in one go
 IN_PARALLEL = 4  # looks, and so calls of the model
@@ -54,9 +54,16 @@ class Sweep:
         while due := [key for key in await self._due(at) if key not in seen]:
             seen.update(due)
             random.shuffle(due)  # several sweeps begin at different ends
-            queue = iter(due)
-            await asyncio.gather(*(self._work(queue, at, done) for _ in range(IN_PARALLEL)))
+            await self._work_off(iter(due), at, done)
         return done
+
+    async def _work_off(self, queue: Iterator[Key], at: datetime, done: Counter[str]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(IN_PARALLEL):
+                    group.create_task(self._work(queue, at, done))
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None  # the database is away, for all of them
 
     async def _due(self, at: datetime) -> Sequence[Key]:
         due = (
@@ -77,7 +84,7 @@ class Sweep:
                     await self._ask(asked, done)
             except Exception as error:
                 # One conversation's fault must not keep the others waiting; a database that is down ends the pass.
-                log.exception("sweep_skipped", user=key[0], conversation=key[1], **failure(error))
+                log.error("sweep_skipped", user=key[0], conversation=key[1], **crash(error))
                 done["skipped"] += 1
                 await self._put_off(key, at + RETRY)
 
@@ -87,19 +94,18 @@ class Sweep:
         if conversation.sweep_at is None or conversation.sweep_at > at:
             return None  # another sweep was here meanwhile
         step = plan(await _state(tx, conversation), windows.sweep_rules(self.settings), at)
-        asked = None
-        conversation.sweep_at = step.look_again_at
+        claimed: Asked | Unasked = "not_wanted"
         if step.summarise:
-            if done["failed"] < MOST_FAILURES:
-                asked = await self.summaries.claim(tx, conversation, at)
-            if asked is not None or done["failed"] >= MOST_FAILURES:
-                conversation.sweep_at = at + RETRY
+            claimed = "in_progress" if done["failed"] >= MOST_FAILURES else await self.summaries.claim(tx, conversation)
+        conversation.sweep_at = step.look_again_at
+        if claimed == "in_progress" or isinstance(claimed, Asked):  # whoever asks may die of it
+            conversation.sweep_at = min(step.look_again_at or at + RETRY, at + RETRY)
         await tx.flush()
         if step.close:
             await windows.close(tx, conversation, Reason.IDLE_TIMEOUT, at, sweep_at=conversation.sweep_at)
             log.info("conversation_closed", user=key[0], conversation=key[1], reason=Reason.IDLE_TIMEOUT.value)
             done["closed"] += 1
-        return asked
+        return claimed if isinstance(claimed, Asked) else None
 
     async def _ask(self, asked: Asked, done: Counter[str]) -> None:
         done[await self.summaries.answer(asked)] += 1
