@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 MIN_BOOTSTRAP_KEY_CHARS = 32
 DRIVERS = {
@@ -133,6 +134,12 @@ class Settings(BaseSettings):
         return ZoneInfo(self.legacy_timezone)
 
     @property
+    def database_address(self) -> str:
+        """The database's address and nothing else of its URL: user, password and arguments stay where they are."""
+        url = _parsed(self.database_url)
+        return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is one file on this machine."""
         return self.database_url.startswith("sqlite")
@@ -163,6 +170,54 @@ def problems(error: ValidationError) -> list[str]:
     """What is wrong with the settings, one line each, by the names of the environment."""
     named = (("_".join(str(part) for part in one["loc"]).upper(), one["msg"]) for one in error.errors())
     return [f"{name or 'settings'}: {message.removeprefix('Value error, ')}" for name, message in named]
+
+
+class Described(NamedTuple):
+    """A setting as an operator may see it; secrets and telephone numbers are masked."""
+
+    name: str
+    value: str
+    source: Literal["environment", ".env", "default"]
+
+
+def described(settings: Settings) -> list[Described]:
+    """Every setting by the name of the environment, in the order of this file."""
+    environment, file = EnvSettingsSource(Settings)(), DotEnvSettingsSource(Settings, env_ignore_empty=True)()
+    return [
+        Described(name.upper(), _masked(settings, name), _source(name, settings, environment, file))
+        for name in Settings.model_fields
+    ]
+
+
+def _source(
+    name: str, settings: Settings, environment: dict[str, Any], file: dict[str, Any]
+) -> Literal["environment", ".env", "default"]:
+    if name not in settings.model_fields_set:
+        return "default"
+    return "environment" if name in environment else ".env" if name in file else "default"
+
+
+def _masked(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, SecretStr):
+        return "********"
+    if name == "rollout_users":
+        return f"******** ({len(settings.rollout_identities)})"
+    if name == "database_url":
+        return settings.database_address
+    if name == "openai_base_url":
+        return _without_secrets(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _without_secrets(url: str) -> str:
+    """The address: no user, no password, no arguments, any of which may be a key."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _parsed(url: str) -> sa.URL:

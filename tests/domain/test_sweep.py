@@ -86,7 +86,12 @@ def test_near_cap(cap: int, near: int) -> None:
 )
 def test_sooner(sweep_at: datetime | None, count: int, expected: datetime) -> None:
     """After a message somebody looks within the hour, and at once when the cap is near."""
-    assert sooner(sweep_at, count, RULES, NOON) == expected
+    assert sooner(sweep_at, count, RULES, 48 * HOUR, NOON) == expected
+
+
+def test_a_short_window() -> None:
+    """Who has a window of minutes is looked at when it is over."""
+    assert sooner(None, 2, RULES, HOUR / 2, NOON) == NOON + HOUR / 2
 
 
 hours = st.integers(-2000, 2000).map(lambda hours: NOON + hours * HOUR)

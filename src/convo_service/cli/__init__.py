@@ -2,6 +2,7 @@
 
 import typer
 
+from convo_service.cli.checking import config, doctor
 from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.keys import create_key, list_keys, revoke_key
 from convo_service.cli.serving import demo, openapi, serve
@@ -17,6 +18,8 @@ app.command()(serve)
 app.command()(worker)
 app.command()(sweep)
 app.command()(migrate)
+app.command()(doctor)
+app.command()(config)
 app.command("import-legacy")(import_legacy)
 app.command()(demo)
 app.command()(openapi)

@@ -48,14 +48,6 @@ def read_settings() -> "Settings":
     return settings
 
 
-def shown(settings: "Settings") -> str:
-    """The database's address and nothing else of its URL: user, password and arguments stay where they are."""
-    import sqlalchemy as sa
-
-    url = sa.make_url(settings.database_url)
-    return sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
-
-
 def make_room(file: Path) -> None:
     """Make the folder of a SQLite file. A folder in its place is said here: the driver would add a traceback."""
     if file.is_dir():
@@ -92,7 +84,7 @@ def on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Resu
         finally:
             await database.close()
 
-    with database_errors(shown(settings)):
+    with database_errors(settings.database_address):
         return asyncio.run(run())
 
 
@@ -122,8 +114,8 @@ def refuse(settings: "Settings", found: str | None) -> NoReturn:
     from convo_service.db import migrations
 
     if found is None:
-        stop(f"{shown(settings)} was never migrated. Run: convo-service migrate")
-    state = f"{shown(settings)} is at revision {found}, this code at {migrations.HEAD}"
+        stop(f"{settings.database_address} was never migrated. Run: convo-service migrate")
+    state = f"{settings.database_address} is at revision {found}, this code at {migrations.HEAD}"
     if migrations.knows(found):
         stop(f"{state}. Run: convo-service migrate")
     stop(f"{state}: the code is older than the database. Use the version that migrated it, or newer.", status=FAILED)

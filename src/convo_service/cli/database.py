@@ -18,7 +18,6 @@ from convo_service.cli.common import (
     refuse,
     require_migrated,
     revision,
-    shown,
     stop,
 )
 
@@ -41,19 +40,19 @@ def migrate() -> None:
         make_room(file)
     report = StringIO()  # printed when the bar has gone
     try:
-        with database_errors(shown(settings)), progress_bar() as watch:
+        with database_errors(settings.database_address), progress_bar() as watch:
             config = migrations.config(settings.database_url, report)
             config.attributes["watch"] = watch
             command.upgrade(config, "head")
     except CommandError as error:
         if (found := revision(settings)) and not migrations.knows(found):
             refuse(settings, found)
-        stop(f"{shown(settings)}: {error}", status=FAILED)
+        stop(f"{settings.database_address}: {error}", status=FAILED)
     except KeyboardInterrupt:
         stop("Stopped, and nothing was changed.", status=INTERRUPTED)
     finally:
         typer.echo(report.getvalue(), nl=False)
-    typer.echo(f"{shown(settings)} is at revision {migrations.HEAD}")
+    typer.echo(f"{settings.database_address} is at revision {migrations.HEAD}")
 
 
 def import_legacy(

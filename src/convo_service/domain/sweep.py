@@ -45,11 +45,18 @@ def near_cap(cap: int) -> int:
     return max(cap - min(NEAR, max(cap // 5, 1)), 1)
 
 
-def sooner(sweep_at: datetime | None, message_count: int, rules: SweepRules, now: datetime) -> datetime:
+def first_look(rules: SweepRules, window: timedelta, now: datetime) -> datetime:
+    """When to look at a conversation that was just opened: when it is quiet, or over before that."""
+    return now + min(rules.idle_summary_after, window)
+
+
+def sooner(
+    sweep_at: datetime | None, message_count: int, rules: SweepRules, window: timedelta, now: datetime
+) -> datetime:
     """When to look at a conversation in which something was just said: an hour later, or at once near the cap."""
     if message_count == near_cap(rules.cap):
         return now
-    quiet_at = now + rules.idle_summary_after
+    quiet_at = first_look(rules, window, now)
     return quiet_at if sweep_at is None or sweep_at > quiet_at else sweep_at
 
 

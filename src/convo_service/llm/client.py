@@ -107,6 +107,11 @@ class LLMClient:
             )
             return _reply(made)
 
+    async def look_up(self, model: str, *, deadline: float) -> None:
+        """See whether the key is taken and the model is there; costs nothing."""
+        async with self._call("models.retrieve", deadline) as sdk:
+            await sdk.models.retrieve(model)
+
     @staticmethod
     def warm() -> None:
         """Load the SDK ahead of the first call; to be run in a thread, because it takes half a second."""

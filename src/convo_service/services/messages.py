@@ -79,8 +79,9 @@ def join(message: Message, conversation: Conversation, *, moves_window: bool, ru
     if message.said:
         conversation.message_count += 1
         if conversation.is_active:
-            count, at = conversation.message_count, message.received_at
-            conversation.sweep_at = sooner(conversation.sweep_at, count, rules, at)
+            conversation.sweep_at = sooner(
+                conversation.sweep_at, conversation.message_count, rules, conversation.timeout, message.received_at
+            )
         conversation.last_message_at = max(conversation.last_message_at, message.sent_at)
     if moves_window:
         conversation.last_inbound_at = message.sent_at

@@ -16,6 +16,7 @@ from convo_service.db.engine import database_time
 from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, RemoteId, Seed, User
 from convo_service.db.statements import insert_ignore
 from convo_service.domain.ids import new_id
+from convo_service.domain.sweep import first_look
 from convo_service.domain.window import Reason
 from convo_service.services import messages, users, windows
 from convo_service.settings import Settings
@@ -229,7 +230,7 @@ async def finish(
         created_reason=opening.reason,
         parent_conversation_id=opening.parent_conversation_id,
         timeout_seconds=settings.window.total_seconds(),
-        sweep_at=now + rules.idle_summary_after,
+        sweep_at=first_look(rules, settings.window, now),
     )
     tx.add(conversation)
     await tx.flush()

@@ -8,14 +8,14 @@ from pathlib import Path
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from convo_service.llm.emulator.calls import Endpoint, Handler, Journal, Recorded
+from convo_service.llm.emulator.calls import Call, Endpoint, Handler, Journal, Recorded
 from convo_service.llm.emulator.control import Control
 from convo_service.llm.emulator.conversations import Conversations, Locks
 from convo_service.llm.emulator.faults import Fault, Faults
 from convo_service.llm.emulator.replies import Model, Voice
 from convo_service.llm.emulator.responses import Responses
 from convo_service.llm.emulator.store import Store
-from convo_service.llm.emulator.wire import ApiError, Json
+from convo_service.llm.emulator.wire import Answer, ApiError, Json, json_answer
 
 _CONVERSATION = "/v1/conversations/{conversation_id}"
 _RESPONSE = "/v1/responses/{response_id}"
@@ -123,8 +123,14 @@ def _operations(conversations: Conversations, responses: Responses) -> list[tupl
         ("responses.create", "POST", "/v1/responses", responses.create),
         ("responses.retrieve", "GET", _RESPONSE, responses.retrieve),
         ("responses.delete", "DELETE", _RESPONSE, responses.delete),
+        ("models.retrieve", "GET", "/v1/models/{model}", _model),
         ("input_items.list", "GET", f"{_RESPONSE}/input_items", responses.list_inputs),
     ]
+
+
+async def _model(call: Call) -> Answer:
+    """Every model is there: none is behind any of them."""
+    return json_answer({"id": call.path["model"], "object": "model", "created": 0, "owned_by": "emulator"})
 
 
 class _UnknownUrl:
