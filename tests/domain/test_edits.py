@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from convo_service.domain.digest import Entry
-from convo_service.domain.edits import Edit, edited, entry_id
+from convo_service.domain.edits import Edit, edited, entry_id, is_overruled
 from convo_service.domain.record import Section
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -16,7 +16,7 @@ FLOUR = Entry("25 sacchi farina", "msg_2", "inbound", AT)
 TOPIC = Entry("farina", "msg_2", "inbound", AT)
 FACT = Entry("Il codice del portone è B472", "msg_1", "inbound", AT, source="llm")
 GATE_ID, FLOUR_ID, TOPIC_ID = entry_id("history", GATE), entry_id("history", FLOUR), entry_id("topics", TOPIC)
-OTHER_GATE = replace(GATE, text="codice portone C9", edited=GATE_ID)
+OTHER_GATE = replace(GATE, text="codice portone C9", whole=GATE.text, edited=True)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ OTHER_GATE = replace(GATE, text="codice portone C9", edited=GATE_ID)
             "history", GATE, replace(GATE, sent_at=AT + timedelta(days=1)), True, id="a time is not looked at"
         ),
         pytest.param("history", GATE, OTHER_GATE, True, id="an operator's text stands for the entry"),
+        pytest.param("history", GATE, replace(GATE, text="codice", whole=GATE.text), True, id="what was cut from it"),
         pytest.param("history", GATE, replace(GATE, message_id="msg_9"), False, id="the same words in another message"),
         pytest.param("history", GATE, replace(GATE, text="codice cancello B472"), False, id="another piece of it"),
         pytest.param("history", FACT, replace(FACT, also=("msg_9",)), False, id="a statement of more messages"),
@@ -50,6 +51,7 @@ def test_ids_are_stable() -> None:
     ("entries", "edits", "expected"),
     [
         pytest.param([GATE, FLOUR], {}, [GATE, FLOUR], id="no decision"),
+        pytest.param([GATE, FLOUR, GATE], {}, [GATE, FLOUR], id="the same entry twice"),
         pytest.param(
             [GATE, FLOUR], {GATE_ID: Edit("history", GATE, "codice portone C9")}, [OTHER_GATE, FLOUR], id="another text"
         ),
@@ -57,10 +59,10 @@ def test_ids_are_stable() -> None:
             [OTHER_GATE],
             {GATE_ID: Edit("history", GATE, "codice portone D1")},
             [replace(OTHER_GATE, text="codice portone D1")],
-            id="another text once more, after it was carried on",
+            id="another text once more",
         ),
         pytest.param([FLOUR], {GATE_ID: Edit("history", GATE, "C9")}, [FLOUR], id="a text alone brings nothing back"),
-        pytest.param([GATE, FLOUR], {FLOUR_ID: Edit("history", FLOUR, pinned=True)}, [GATE, FLOUR], id="pinned"),
+        pytest.param([FLOUR, GATE], {GATE_ID: Edit("history", GATE, pinned=True)}, [GATE, FLOUR], id="pinned"),
         pytest.param([FLOUR], {GATE_ID: Edit("history", GATE, pinned=True)}, [GATE, FLOUR], id="pinned and forgotten"),
         pytest.param(
             [FLOUR],
@@ -68,11 +70,17 @@ def test_ids_are_stable() -> None:
             [OTHER_GATE, FLOUR],
             id="pinned with another text, and forgotten",
         ),
+        pytest.param([FLOUR], {GATE_ID: Edit("history", GATE)}, [GATE, FLOUR], id="put back and forgotten"),
         pytest.param([GATE, FLOUR], {GATE_ID: Edit("history", GATE, removed=True)}, [FLOUR], id="removed"),
-        pytest.param([OTHER_GATE], {GATE_ID: Edit("history", GATE, removed=True)}, [], id="edited, carried, removed"),
         pytest.param([], {GATE_ID: Edit("history", GATE, pinned=True, removed=True)}, [], id="removed beats pinned"),
         pytest.param(
             [FACT, FLOUR], {GATE_ID: Edit("history", GATE, removed=True)}, [FLOUR], id="a model says it again"
+        ),
+        pytest.param(
+            [FACT, FLOUR],
+            {GATE_ID: Edit("history", GATE, "codice portone C9")},
+            [FLOUR],
+            id="a model says what was corrected",
         ),
         pytest.param(
             [replace(GATE, message_id="msg_9")],
@@ -84,5 +92,26 @@ def test_ids_are_stable() -> None:
     ],
 )
 def test_edited(entries: Sequence[Entry], edits: Mapping[str, Edit], expected: list[Entry]) -> None:
-    """Texts are replaced, removed entries are gone in a model's words too, pinned ones are there in any case."""
+    """Each entry stands once: pinned ones first and in any case, removed ones never, in a model's words neither."""
     assert edited("history", entries, edits) == expected
+
+
+@pytest.mark.parametrize("entry", [GATE, OTHER_GATE, replace(GATE, text="codice", whole=GATE.text)])
+def test_the_original(entry: Entry) -> None:
+    """What was cut or edited can be told apart from what was said, so a decision is undone by taking it back."""
+    assert entry.original == GATE
+
+
+@pytest.mark.parametrize(
+    ("text", "edit", "expected"),
+    [
+        pytest.param(FACT.text, Edit("history", GATE, removed=True), True, id="taken out"),
+        pytest.param(FACT.text, Edit("history", GATE, "codice portone C9"), True, id="corrected"),
+        pytest.param(FACT.text, Edit("history", GATE, pinned=True), False, id="pinned"),
+        pytest.param("Vuole 25 sacchi di farina", Edit("history", GATE, removed=True), False, id="something else"),
+        pytest.param("farina", Edit("topics", TOPIC, removed=True), False, id="a topic is no statement"),
+    ],
+)
+def test_is_overruled(text: str, edit: Edit, expected: bool) -> None:
+    """A model's statement does not stand against what an operator took out or corrected."""
+    assert is_overruled(text, {"ent_1": edit}) is expected

@@ -10,7 +10,8 @@ from convo_service.domain.notes import OF_SUMMARIES, NoteLine, is_doubled, to_pr
 SETTLED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BEFORE, AFTER = SETTLED - timedelta(hours=1), SETTLED + timedelta(seconds=1)
 MISSING = NoteLine("n1", "issue", "Manca la fattura 88", "operator")
-RESOLVED = NoteLine("n1", "issue", "Manca la fattura 88", "summary", resolved_at=SETTLED)
+RESOLVED = NoteLine("n1", "issue", "Manca la fattura 88", "summary", ("msg_1",), SETTLED)
+REWRITTEN = NoteLine("n1", "note", "Contabilità avvisata", "operator", ("msg_1",), None, "issue", "Manca la fattura 88")
 
 
 @pytest.mark.parametrize(
@@ -28,11 +29,13 @@ RESOLVED = NoteLine("n1", "issue", "Manca la fattura 88", "summary", resolved_at
         pytest.param(
             "issue", "Manca la fattura 88", AFTER, [RESOLVED, MISSING], True, id="settled once and open again"
         ),
+        pytest.param("issue", "Manca la fattura 88", AFTER, [REWRITTEN], True, id="an operator rewrote it"),
+        pytest.param("note", "Contabilità avvisata", AFTER, [REWRITTEN], True, id="as an operator rewrote it"),
     ],
 )
 def test_is_doubled(kind: str, text: str, said: datetime, known: Sequence[NoteLine], expected: bool) -> None:
     """A statement is written once while it is open, and anew only when somebody came back to it afterwards."""
-    assert is_doubled(kind, text, said, known) is expected
+    assert is_doubled(kind, text, ["msg_7"], said, known) is expected
 
 
 def row(source: str, *ids: str, kind: str = "issue") -> list[NoteLine]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convo_service.domain.digest import PRINT_COST, Entry, Said
+from convo_service.domain.digest import Entry, Said
 from convo_service.domain.edits import Edit, entry_id
 from convo_service.domain.notes import NoteLine
 from convo_service.domain.record import PREAMBLE, Client, carried_items, seed_items, without_controls
@@ -171,7 +171,7 @@ def test_notes_in_their_order() -> None:
         pytest.param([note("x" * 100, "summary")], 100, {"x"}, id="a summary's, in half of the budget"),
         pytest.param([note("x" * 240, "summary")], 100, set(), id="a summary's, in more than half"),
         pytest.param([note("x" * 240, "summary"), note("y", "summary")], 100, {"y"}, id="a smaller one behind it"),
-        pytest.param([note("x" * 100, "summary"), note("y" * 180)], 100, {"y"}, id="half that people's have taken"),
+        pytest.param([note("x" * 100, "summary"), note("y" * 180, kind="note")], 100, {"y"}, id="people's come first"),
         pytest.param(
             [note(one * 480) for one in "abcde"] + [note("z" * 20, kind="note")],
             300,
@@ -241,7 +241,7 @@ kinds = st.sampled_from(("issue", "preference", "note"))
     found=st.lists(st.tuples(st.text(latin, min_size=1, max_size=120), kinds), max_size=8),
     facts=st.lists(st.text(latin, min_size=1, max_size=300), max_size=12),
     pinned=st.integers(0, 10),
-    budget=st.integers(min_value=PRINT_COST + 1, max_value=1200),
+    budget=st.integers(min_value=1, max_value=1200),
 )
 def test_whatever_is_stored(
     said: list[str],
@@ -264,3 +264,12 @@ def test_whatever_is_stored(
         key, _, value = line.strip().removeprefix("- ").partition(":")
         assert key in keys | {NOW.date().isoformat()}
         assert value == "" or json.loads(value)
+
+
+def test_every_pinned_topic_is_there() -> None:
+    """More topics than a line has by itself, when operators pinned them."""
+    words = ("farina", "zucchero", "sale", "olio", "burro", "riso", "pasta")
+    topics = [Entry(word, f"msg_{word}", "inbound", NOW) for word in words]
+    edits = {entry_id("topics", one): Edit("topics", one, pinned=True) for one in topics}
+    seed = compose(Material(MARIA, TALK, edits=edits), SeedRules(), now=NOW)
+    assert lines(seed.text)["Argomenti recenti"] == list(words)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from convo_service.domain.guard import same_statement
+from convo_service.domain.text import clean
 
 BY_HAND = ("operator", "gateway")
 OF_SUMMARIES = 5  # of each kind in a seed, the newest
@@ -46,7 +47,14 @@ def is_doubled(
 
 
 def to_print(notes: Iterable[NoteLine], kind: str) -> list[NoteLine]:
-    """The open notes of a kind in the order of a seed, newest first: people's words, then a model's, which are few."""
-    of_kind = [note for note in notes if note.kind == kind and note.resolved_at is None]
+    """The open notes of a kind in the order of a seed, newest first: people's words, then a model's, which are few.
+
+    The same text is printed once.
+    """
+    by_text: dict[str, NoteLine] = {}
+    for note in notes:
+        if note.kind == kind and note.resolved_at is None:
+            by_text.setdefault(clean(note.text), note)
+    of_kind = list(by_text.values())
     by_hand = [note for note in of_kind if note.source in BY_HAND]
     return by_hand + [note for note in of_kind if note.source not in BY_HAND][:OF_SUMMARIES]

@@ -101,10 +101,10 @@ class Head:
     """What stands above the talk: the verified line, and lists of short texts."""
 
     profile: str = ""
-    topics: Sequence[str] = ()
-    issues: Sequence[str] = ()
-    preferences: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    topics: tuple[str, ...] = ()
+    issues: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def render(head: Head, history: Sequence[Entry], labels: Labels) -> str:

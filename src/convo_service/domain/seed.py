@@ -128,7 +128,8 @@ def _topics(material: Material, rules: SeedRules) -> list[Entry]:
     for topic in edited("topics", found, material.edits):
         short = replace(topic, text=cut(clean(topic.text), MAX_TOPIC_CHARS), whole=topic.whole or topic.text)
         kept.setdefault(" ".join(stem(word) for word in short.text.lower().split()), short)
-    return list(kept.values())[:MOST]
+    pinned = sum(_is_pinned("topics", topic, material) for topic in kept.values())  # they come first
+    return list(kept.values())[: max(MOST, pinned)]
 
 
 def _notes(material: Material, topics: Sequence[Entry], rules: SeedRules, share: float) -> list[NoteLine]:
@@ -151,11 +152,12 @@ def _notes(material: Material, topics: Sequence[Entry], rules: SeedRules, share:
 
 def _head(material: Material, topics: Sequence[Entry], notes: Sequence[NoteLine], labels: Labels) -> Head:
     lists = {
-        section: [clean(note.text) for note in notes if note.kind == kind] for kind, section in NOTE_SECTIONS.items()
+        section: tuple(clean(note.text) for note in notes if note.kind == kind)
+        for kind, section in NOTE_SECTIONS.items()
     }
     return Head(
         profile=material.client.line(labels) if material.client is not None else "",
-        topics=[clean(topic.text) for topic in topics],
+        topics=tuple(topic.text for topic in topics),
         **lists,
     )
 
@@ -167,16 +169,16 @@ def _history(material: Material, head: Head, rules: SeedRules, now: datetime) ->
     if head == Head():
         left = max(left, PRINT_COST + 1)
     found = edited("history", [*material.carried, *material.facts, *pieces(material.messages)], material.edits)
-    pinned = [entry for entry in found if _is_pinned(entry, material)]
+    pinned = [entry for entry in found if _is_pinned("history", entry, material)]
     left -= sum(tokens(entry.text) + PRINT_COST for entry in pinned)
     told = [*head.issues, *head.preferences, *head.notes, *(entry.text for entry in pinned)]
-    others = [entry for entry in found if not _is_pinned(entry, material)]
+    others = [entry for entry in found if not _is_pinned("history", entry, material)]
     chosen = digest(others, budget=left, now=now, told=told) if left > PRINT_COST else []
     return _fitting(head, pinned, chosen, rules)
 
 
-def _is_pinned(entry: Entry, material: Material) -> bool:
-    edit = material.edits.get(entry_id("history", entry))
+def _is_pinned(section: Section, entry: Entry, material: Material) -> bool:
+    edit = material.edits.get(entry_id(section, entry))
     return edit is not None and edit.pinned
 
 

@@ -17,6 +17,7 @@ from convo_service.services.users import UserView
 from convo_service.settings import Settings
 
 MAX_QUOTE_CHARS = 300
+MAX_NOTE_CHARS = 500  # when it is printed: some characters are one here and many there
 
 Row = TypeVar("Row")
 Out = TypeVar("Out", bound=schemas.Response)
@@ -47,8 +48,8 @@ def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage
 def given_text(body: schemas.Request) -> dict[str, Any]:
     """The fields that were given; a text has to hold something that can be seen."""
     given = body.model_dump(exclude_unset=True)
-    if "text" in given and not clean(given["text"]):
-        raise InvalidRequest("A text has to hold something that can be seen")
+    if "text" in given and not 0 < len(clean(given["text"])) <= MAX_NOTE_CHARS:
+        raise InvalidRequest(f"A text has to hold something that can be seen, and {MAX_NOTE_CHARS} characters at most")
     return given
 
 

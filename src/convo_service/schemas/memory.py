@@ -97,7 +97,10 @@ class SeedPreview(Response):
     generator: Literal["llm", "digest", "none"]
     tokens: int
     entries: list[SeedEntry]
-    removed: list[SeedEntry] = Field(description="Entries that were taken out; they stay out until they are put back")
+    removed: list[SeedEntry] = Field(
+        description="Entries that were taken out, and stay out until they are put back; and edited ones, as they were, "
+        "that have no place in this seed"
+    )
 
 
 class SummaryUsage(Response):

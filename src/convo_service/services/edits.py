@@ -60,18 +60,19 @@ def _new(user_id: str, entry_id: str, seed: Seed, now: datetime) -> SeedEdit:
 
 async def _check_limits(tx: AsyncSession, row: SeedEdit) -> None:
     edits = await of_user(tx, row.user_id)
-    if row.pinned and sum(edit.pinned for edit in edits.values()) > MOST_PINNED:
+    if row.pinned and sum(edit.pinned and not edit.removed for edit in edits.values()) > MOST_PINNED:
         raise InvalidRequest(f"At most {MOST_PINNED} entries of a user can be pinned")
     if len(edits) > MOST_EDITS:
         raise InvalidRequest(f"At most {MOST_EDITS} entries of a user can be edited, pinned or taken out")
 
 
-def taken_out(edits: Mapping[str, Edit]) -> list[Part]:
-    """The entries that operators removed, as the preview lists them."""
+def not_in(seed: Seed, edits: Mapping[str, Edit]) -> list[Part]:
+    """The entries that operators removed, or changed and that have no place in this seed: so they can be undone."""
+    there = {part.id for part in seed.parts}
     return [
-        Part(edit.section, edit.was.text, edit.was.source, edit.was.message_ids, id=one)
+        Part(edit.section, edit.was.text, edit.was.source, edit.was.message_ids, edit.pinned, one)
         for one, edit in edits.items()
-        if edit.removed
+        if one not in there and not edit.is_put_back
     ]
 
 

@@ -17,7 +17,10 @@ from convo_service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A seed as it would be now, the entries that operators took out, and the messages behind all of them, by id."""
+    """A seed as it would be now, with the messages behind its entries, by id.
+
+    `removed`: entries that operators took out, or changed and that have no place in it.
+    """
 
     seed: Seed
     removed: Sequence[Part]
@@ -36,7 +39,7 @@ class Previews:
     async def show(self, user_id: str, *, topic: str = GENERAL) -> Preview:
         """What the next conversation would start with, as of now. Raises UserNotFound."""
         seed, material = await self._make(user_id, topic)
-        removed = edits.taken_out(material.edits)
+        removed = edits.not_in(seed, material.edits)
         cited = {one for part in (*seed.parts, *removed) for one in part.message_ids}
         async with self.database.read.begin() as tx:
             return Preview(seed, removed, await messages.by_ids(tx, user_id, cited))
