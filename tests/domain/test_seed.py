@@ -273,3 +273,22 @@ def test_every_pinned_topic_is_there() -> None:
     edits = {entry_id("topics", one): Edit("topics", one, pinned=True) for one in topics}
     seed = compose(Material(MARIA, TALK, edits=edits), SeedRules(), now=NOW)
     assert lines(seed.text)["Argomenti recenti"] == list(words)
+
+
+def test_a_model_pushes_no_value_out() -> None:
+    """Where all that the client stated has room, it is there, however much a model found worth a note."""
+    said = [
+        Said(f"msg_{n}", "inbound", f"ordine OC-{n:03} di {n + 20} sacchi", NOW - timedelta(minutes=60 - n))
+        for n in range(9)
+    ]
+    words = ("reclamo spedizione ritardo", "fattura sbagliata importo", "sconto promesso riserva", "referente magazzino")
+    notes = [NoteLine(f"note_{n}", "issue", f"{text} " * 3, "summary", ("msg_1",)) for n, text in enumerate(words)]
+    facts = [Entry(f"accordo {text}", "msg_2", "inbound", NOW, source="llm") for text in words]
+    material = Material(messages=said, notes=notes, facts=facts)
+    rules = SeedRules(budget=160)
+    wanted = {f"OC-{n:03}" for n in range(9)} | {f"{n + 20} sacchi" for n in range(9)}
+    alone = compose(Material(messages=said), rules, now=NOW).text
+    assert [value for value in wanted if value not in alone] == []
+    together = compose(material, rules, now=NOW)
+    assert [value for value in wanted if value not in together.text] == []
+    assert together.tokens <= rules.budget
