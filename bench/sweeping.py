@@ -141,7 +141,7 @@ def _closed_by_the_sweep(expected: reading.Readings, before: datetime) -> None:
     """The reading knows no sweep: there the last conversation of everybody stays open until somebody writes."""
     for chain in expected.values():
         last = chain[-1]
-        if max(one.sent_at for one in last.messages if one.direction == "inbound") + WAKES < before:
+        if max(one.sent_at for one in last.messages if one.direction == "inbound") + WAKES <= before:
             last.is_active, last.closed_reason = False, "idle_timeout"
 
 

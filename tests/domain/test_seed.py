@@ -281,7 +281,12 @@ def test_a_model_pushes_no_value_out() -> None:
         Said(f"msg_{n}", "inbound", f"ordine OC-{n:03} di {n + 20} sacchi", NOW - timedelta(minutes=60 - n))
         for n in range(9)
     ]
-    words = ("reclamo spedizione ritardo", "fattura sbagliata importo", "sconto promesso riserva", "referente magazzino")
+    words = (
+        "reclamo spedizione ritardo",
+        "fattura sbagliata importo",
+        "sconto promesso riserva",
+        "referente magazzino",
+    )
     notes = [NoteLine(f"note_{n}", "issue", f"{text} " * 3, "summary", ("msg_1",)) for n, text in enumerate(words)]
     facts = [Entry(f"accordo {text}", "msg_2", "inbound", NOW, source="llm") for text in words]
     material = Material(messages=said, notes=notes, facts=facts)

@@ -61,7 +61,7 @@ _MONTHS = {form: n for n, line in enumerate(_MONTH_FORMS.strip().splitlines(), 1
 _DAY_OPENERS = word_set(
     """
     il del al dal lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica
-    the on monday tuesday wednesday thursday friday saturday sunday
+    lun mar mer gio ven sab dom monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun
     """
 )
 _ENGLISH_MONTHS = {line.split()[1] for line in _MONTH_FORMS.strip().splitlines()} - {"may"}  # "may 25 be too few?"
@@ -232,7 +232,7 @@ def _single(row: _Row, place: int) -> Iterator[Value]:
     if place and token.text in _UNITS and row.tokens[place - 1].numeric and _unit(row, place - 1):
         return  # the "m2" of "20 m2" is no number
     if ordinal := _ORDINAL.fullmatch(token.text):
-        yield _spelled_date(row, place, ordinal[1]) or Value(f"{ordinal[1]}th", (ordinal[1],))
+        yield _spelled_date(row, place, ordinal[1]) or Value(f"{ordinal[1]}th")
     elif glued := _glued(token.text):
         yield glued
     elif token.numeric:
@@ -264,7 +264,8 @@ def _number(row: _Row, place: int) -> Iterator[Value]:
     for unit in sorted(units):
         yield Value(f"{_signed(row, place, amount) if unit == '°' else amount} {unit}", (amount,))
     if not units:
-        yield Value(amount, _day_of_month(amount) if row.before(place) in _DAY_OPENERS else ())
+        day = _day_of_month(amount) if row.before(place) in _DAY_OPENERS else ()
+        yield Value(*day, (amount,)) if day else Value(amount)
 
 
 def _is_joined(text: str) -> bool:
@@ -330,8 +331,7 @@ def _spelled_date(row: _Row, place: int, day: str) -> Value | None:
         return None
     behind = place + 1 + (row.beside(place) in ("di", "of"))
     year = row.beside(behind) if month[1] else row.beside(place)
-    dated = _day(day, month[0], year if _YEAR.fullmatch(year) else "")
-    return None if dated is None else Value(dated.full, (*dated.parts, day))
+    return _day(day, month[0], year if _YEAR.fullmatch(year) else "")
 
 
 def _month(row: _Row, place: int) -> tuple[int, bool] | None:
@@ -356,5 +356,5 @@ def _day(day: str, month: int, year: str) -> Value | None:
 
 
 def _day_of_month(day: str) -> tuple[str, ...]:
-    """The day alone, as "the 4th" says it; a bare 4 may be an hour or a quantity."""
-    return (f"{int(day)}th",) if day.isdecimal() and len(day) < 3 else ()
+    """The day alone, as "the 4th" says it: it backs no bare 4, which may be an hour or a quantity."""
+    return (f"{int(day)}th",) if day.isdecimal() and len(day) < 3 and 1 <= int(day) <= 31 else ()
