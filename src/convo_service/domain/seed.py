@@ -11,11 +11,11 @@ from convo_service.domain.guard import held, stated
 from convo_service.domain.notes import BY_HAND, NoteLine, to_print
 from convo_service.domain.record import LABELS, Client, Head, Labels, Section, render
 from convo_service.domain.text import clean, cut, tokens
+from convo_service.domain.topics import MAX_CHARS as MAX_TOPIC_CHARS
 from convo_service.domain.topics import MOST, recent_topics
 from convo_service.domain.words import stem
 
 MAX_CHARS = 3000
-MAX_TOPIC_CHARS = 60
 MAX_NOTE_CHARS = 2000  # of notes written by people: they are printed whole, whatever the budget
 SHARES = (0.5, 0.25)  # of the budget for a model's notes; the smaller one when they push out what was said
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from convo_service.domain import topics
 from convo_service.domain.digest import Entry, Said
 from convo_service.domain.guard import fault, same_statement
 from convo_service.domain.text import clean, cut
@@ -113,19 +114,22 @@ def checked(draft: Draft, evidence: Evidence) -> Checked:
     """The entries that cite messages of this very user and say nothing that those do not; it may take a second."""
     dropped: Counter[str] = Counter()
 
-    def standing(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    def standing(statements: Sequence[Statement], *, max_chars: int | None = None) -> tuple[Statement, ...]:
         kept: list[Statement] = []
         for place, statement in enumerate(statements):
             if len(kept) == MOST_ENTRIES or place == MOST_JUDGED:
                 dropped["too_many"] += len(statements) - place
                 break
+            if max_chars is not None and len(clean(statement.text)) > max_chars:
+                dropped["too_long"] += 1  # cut, it could end in the middle of a number
+                continue
             stands = _judge(statement, evidence, kept, dropped)
             if stands is not None:
                 kept.append(stands)
         return tuple(kept)
 
     found = Draft(
-        topics=standing(draft.topics),
+        topics=standing(draft.topics, max_chars=topics.MAX_CHARS),
         open_issues=standing(draft.open_issues),
         preferences=standing(draft.preferences),
         facts=standing(draft.facts),

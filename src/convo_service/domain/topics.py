@@ -12,6 +12,7 @@ from convo_service.domain.text import sentences, word_set
 from convo_service.domain.words import CALENDAR, EDGES, SILENT, Word, read, stem
 
 MOST = 5
+MAX_CHARS = 60  # of a topic
 CLIENT_FACTOR = 3.0
 BOT_FACTOR = 1.0
 NAME_FACTOR = 1.3

@@ -265,7 +265,7 @@ def _number(row: _Row, place: int) -> Iterator[Value]:
         yield Value(f"{_signed(row, place, amount) if unit == '°' else amount} {unit}", (amount,))
     if not units:
         day = _day_of_month(amount) if row.before(place) in _DAY_OPENERS else ()
-        yield Value(*day, (amount,)) if day else Value(amount)
+        yield Value(day[0], (amount,)) if day else Value(amount)
 
 
 def _is_joined(text: str) -> bool:
