@@ -35,7 +35,9 @@ def served(run: Runner) -> Iterator[Runner]:
                 "identity": "+393331112222",
                 "message": {"id": "wamid.1", "text": "ciao", "sent_at": "2026-03-02T09:00:00Z"},
             }
-            answer = httpx.post(f"{base}/conversations", json=body, headers={"Authorization": f"Bearer {KEY}"})
+            answer = httpx.post(
+                f"{base}/conversations", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=30
+            )
             assert answer.status_code == 201, answer.text
             yield run
         finally:
@@ -60,7 +62,7 @@ def serve(run: Runner, **more: str) -> tuple[subprocess.Popen[str], str]:
 
 def conversation(base: str) -> dict[str, object]:
     """The only one."""
-    answer = httpx.get(f"{base}/conversations", headers={"Authorization": f"Bearer {KEY}"})
+    answer = httpx.get(f"{base}/conversations", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
     (found,) = answer.json()["data"]
     return dict(found)
 
@@ -101,7 +103,7 @@ def test_worker(served: Runner) -> None:
         line for line, _ in zip((line for line in process.stderr if "sweep_done" in line), range(3), strict=False)
     ]
     process.send_signal(signal.SIGTERM)
-    rest = process.communicate(timeout=20)[1]
+    rest = process.communicate(timeout=60)[1]
     assert (len(passes), process.returncode, "Traceback" in rest) == (3, 0, False)
 
 
@@ -112,8 +114,8 @@ def test_serve_sweeps(run: Runner) -> None:
     with process:
         try:
             body = {"identity": "+393331112222", "message": {"id": "wamid.1", "text": "ciao"}}
-            httpx.post(f"{base}/conversations", json=body, headers={"Authorization": f"Bearer {KEY}"})
-            until = time.monotonic() + 20
+            httpx.post(f"{base}/conversations", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+            until = time.monotonic() + 60
             while (found := conversation(base))["is_active"] and time.monotonic() < until:
                 time.sleep(0.1)
             assert (found["is_active"], found["closed_reason"]) == (False, "idle_timeout")
