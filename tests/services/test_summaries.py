@@ -393,6 +393,29 @@ async def test_regenerate(gateway: Gateway, clock: Clock, model: Model, emulator
     assert (await gateway.http.post(again)).status_code == 200
 
 
+async def test_regenerate_twice_at_once(gateway: Gateway, emulator: Emulator) -> None:
+    """While the model reads it, a second wish is told to wait."""
+    user = await talk(gateway, "ordine 4471")
+    emulator.fail_next(ASKED, delay=2.0)
+    first = asyncio.create_task(gateway.http.post(f"/users/{user}/seed/regenerate"))
+    async with asyncio.timeout(10):
+        while not emulator.calls[ASKED]:  # noqa: ASYNC110 - the emulator counts, it does not call back
+            await asyncio.sleep(0.01)
+    second = await gateway.http.post(f"/users/{user}/seed/regenerate")
+    assert_problem(second, 409, "summary_in_progress")
+    assert second.headers["retry-after"] == "5"
+    assert (await first).status_code == 200
+    assert emulator.calls[ASKED] == 1
+
+
+async def test_regenerate_without_any_talk(gateway: Gateway, emulator: Emulator) -> None:
+    """There is nothing to read, so nobody is asked."""
+    answer = await gateway.http.post("/conversations", json={"identity": MARIA})
+    user = answer.json()["conversation"]["user_id"]
+    assert (await gateway.http.post(f"/users/{user}/seed/regenerate")).json()["generator"] == "none"
+    assert emulator.calls[ASKED] == 0
+
+
 async def test_regenerate_while_the_model_is_away(gateway: Gateway, emulator: Emulator) -> None:
     """503, and the seed is what it was."""
     user = await talk(gateway, "ordine 4471")
