@@ -134,9 +134,9 @@ def settings(database_url: str, env: dict[str, object]) -> Settings:
 
 
 @pytest.fixture
-def llm(emulator: Emulator) -> LLMClient:
-    """The real SDK, with the emulator at the other end of the wire."""
-    return LLMClient.against(emulator)
+def llm(emulator: Emulator, clock: Clock) -> LLMClient:
+    """The real SDK, with the emulator at the other end of the wire; its circuit breaker goes by the test's clock."""
+    return LLMClient.against(emulator, clock=lambda: clock().timestamp())
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ async def rows(database: Database, table: Any) -> list[Any]:
 
 @pytest.mark.parametrize("fault", [*FAULTS, NO_ID])
 async def test_first_contact_without_openai(
-    gateway: Gateway, emulator: Emulator, database: Database, fault: dict[str, Any]
+    gateway: Gateway, emulator: Emulator, database: Database, clock: Clock, fault: dict[str, Any]
 ) -> None:
     """Without OpenAI a stranger gets 503 with Retry-After, the message is kept, and the repeat succeeds."""
     emulator.fail_next("conversations.create", **fault)
@@ -41,6 +41,7 @@ async def test_first_contact_without_openai(
     assert_problem(answer, 503, "upstream_unavailable")
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert await rows(database, Conversation) == []
+    clock.advance(minutes=1)  # a wrong key opens the circuit for some seconds
     again = await gateway.say("ciao", id="wamid.A")
     assert (again["created"], again["duplicate"]) == (True, False)
     assert again["conversation"]["created_reason"] == "first_contact"

@@ -3,12 +3,14 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from convo_service.errors import UpstreamRefused, UpstreamUnavailable
+from convo_service.llm import faults
+from convo_service.llm.breaker import Breaker, CircuitOpen
 from convo_service.telemetry import failure, get_logger
 
 if TYPE_CHECKING:
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 CONNECT_SECONDS = 2.0
-MAX_RETRY_AFTER_SECONDS = 60
+IN_PARALLEL = 20  # calls of one process
+MOST_ATTEMPTS = 3  # of a call that is surely not carried out
+PAGE = 100  # items
 MAX_COUNT = 2**31 - 1
 MAX_OUTPUT_TOKENS = 8000  # a summary has about a thousand; the rest is for models that think before
-_SECONDS = re.compile(r"[0-9]{1,9}")
 _CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
+
+Result = TypeVar("Result")
 
 log = get_logger()
 
@@ -50,21 +55,30 @@ class Reply:
 
 
 class LLMClient:
-    """OpenAI's Conversations, without retries: the SDK sends no idempotency key, so a blind repeat makes orphans.
+    """OpenAI's Conversations, behind a circuit breaker, so many calls at once.
 
-    Every call takes a `deadline` in seconds of `time.monotonic()`; nothing waits beyond it.
+    The SDK sends no idempotency key, so that a blind repeat makes orphans: a call is made again only when it was surely
+    not carried out. Every call takes a `deadline` in seconds of `time.monotonic()`; nothing waits beyond it.
     """
 
     def __init__(
-        self, *, api_key: str, base_url: str | None = None, http_client: "httpx2.AsyncClient | None" = None
+        self,
+        *,
+        api_key: str,
+        base_url: str | None = None,
+        http_client: "httpx2.AsyncClient | None" = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api_key = api_key
         self._base_url = base_url
         self._http_client = http_client
         self._sdk: openai.AsyncOpenAI | None = None
+        self._places = asyncio.Semaphore(IN_PARALLEL)
+        # A model that fails has to keep nobody from opening conversations, and the other way round.
+        self._breakers = (Breaker(clock), Breaker(clock))
 
     @classmethod
-    def against(cls, app: "ASGIApp") -> "LLMClient":
+    def against(cls, app: "ASGIApp", *, clock: Callable[[], float] = time.monotonic) -> "LLMClient":
         """A client with an ASGI app at the other end of the wire, in this process: the emulator."""
         import httpx2
 
@@ -73,28 +87,56 @@ class LLMClient:
             api_key="emulator",
             base_url="http://emulator/v1",
             http_client=httpx2.AsyncClient(transport=transport),
+            clock=clock,
         )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether anybody can be asked at all."""
+        return bool(self._api_key)
 
     async def create_conversation(self, attempt_id: str, *, deadline: float) -> str:
         """Create an empty conversation and return its id; nothing personal is in what could become an orphan."""
-        async with self._call("conversations.create", deadline) as sdk:
+
+        async def create(sdk: "openai.AsyncOpenAI") -> str:
             made = await sdk.conversations.create(metadata={"service": "convo_service", "attempt": attempt_id})
             # The SDK validates nothing: a proxy's HTML comes as a str, an empty object as an id of None.
             remote_id = getattr(made, "id", None)
             if not isinstance(remote_id, str) or not _CONVERSATION_ID.fullmatch(remote_id):
-                raise _NoAnswer
+                raise faults.NoAnswer
             return remote_id
+
+        return await self._call("conversations.create", deadline, create)
 
     async def add_items(self, conversation_id: str, items: Sequence[dict[str, Any]], *, deadline: float) -> None:
         """Put items into a conversation, at most 20; the outcome of a failed call is unknown."""
-        async with self._call("items.create", deadline) as sdk:
+
+        async def add(sdk: "openai.AsyncOpenAI") -> None:
             made = await sdk.conversations.items.create(conversation_id, items=list(items))  # type: ignore[arg-type]
             if not getattr(made, "data", None):
-                raise _NoAnswer
+                raise faults.NoAnswer
+
+        await self._call("items.create", deadline, add)
+
+    async def delete_conversation(self, conversation_id: str, *, deadline: float) -> None:
+        """Delete every item of a conversation, then itself; what is gone already is as good as deleted."""
+
+        async def delete(sdk: "openai.AsyncOpenAI") -> None:
+            with _suppress_not_found():
+                # Deleting a conversation leaves its items, and a page of them is what is left after the last.
+                while items := (await sdk.conversations.items.list(conversation_id, limit=PAGE)).data:
+                    for one in items:
+                        with _suppress_not_found():
+                            await sdk.conversations.items.delete(str(one.id), conversation_id=conversation_id)
+            with _suppress_not_found():
+                await sdk.conversations.delete(conversation_id)
+
+        await self._call("conversations.delete", deadline, delete)
 
     async def ask_for_json(self, question: Question, *, deadline: float) -> Reply:
         """Ask a model for one JSON document; nothing is kept at OpenAI. A refusal or a failed run is a reply too."""
-        async with self._call("responses.create", deadline) as sdk:
+
+        async def ask(sdk: "openai.AsyncOpenAI") -> Reply:
             made = await sdk.responses.create(
                 model=question.model,
                 instructions=question.instructions,
@@ -107,10 +149,11 @@ class LLMClient:
             )
             return _reply(made)
 
+        return await self._call("responses.create", deadline, ask)
+
     async def look_up(self, model: str, *, deadline: float) -> None:
         """See whether the key is taken and the model is there; costs nothing."""
-        async with self._call("models.retrieve", deadline) as sdk:
-            await sdk.models.retrieve(model)
+        await self._call("models.retrieve", deadline, lambda sdk: sdk.models.retrieve(model))
 
     @staticmethod
     def warm() -> None:
@@ -122,27 +165,46 @@ class LLMClient:
         if self._sdk is not None:
             await self._sdk.close()
 
-    @asynccontextmanager
-    async def _call(self, operation: str, deadline: float) -> AsyncIterator["openai.AsyncOpenAI"]:
+    async def _call(
+        self, operation: str, deadline: float, work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]"
+    ) -> Result:
+        """Make a call, and make it again only when it was surely not carried out."""
+        import stamina
+
+        stamina.instrumentation.set_on_retry_hooks(())  # they log the error's text; `openai_failed` has said it
+        left = max(deadline - time.monotonic(), 0.001)
+        waits = {"wait_initial": 0.1, "wait_max": 1.0, "wait_jitter": 0.1}
+        async for attempt in stamina.retry_context(
+            on=faults.wait_before_repeat, attempts=MOST_ATTEMPTS, timeout=left, **waits
+        ):
+            with attempt:
+                return await self._once(operation, deadline, work)
+        raise AssertionError  # the last attempt raises
+
+    async def _once(
+        self, operation: str, deadline: float, work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]"
+    ) -> Result:
         """One deadline for the whole call (a drip of single bytes defeats read timeouts), one kind of error."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(max(0.0, deadline - started)):
-                yield self._client()
+            with self._breakers[operation.startswith("responses.")].guard(faults.weight):
+                async with asyncio.timeout(max(0.0, deadline - started)), self._places:
+                    return await work(self._client())
+        except CircuitOpen as error:
+            raise UpstreamUnavailable(retry_after=error.seconds) from error
         except Exception as error:
-            if not _is_upstream(error):
+            if not faults.is_upstream(error):
                 raise
-            status = getattr(error, "status_code", None)
             log.warning(
                 "openai_failed",
                 operation=operation,
-                status=status,
+                status=getattr(error, "status_code", None),
                 code=getattr(error, "code", None),
                 seconds=round(time.monotonic() - started, 3),
                 **failure(error),
             )
-            refused = UpstreamRefused if _is_final(error) else UpstreamUnavailable
-            raise refused(retry_after=_retry_after(error)) from error
+            refused = UpstreamRefused if faults.is_final(error) else UpstreamUnavailable
+            raise refused(retry_after=faults.retry_after(error)) from error
 
     def _client(self) -> "openai.AsyncOpenAI":
         """Build the SDK when it is first needed: it costs half a second to import, and wants a key at once."""
@@ -163,13 +225,13 @@ class LLMClient:
 def _reply(made: "Response") -> Reply:
     """The text of a completed run; the SDK validates nothing, so anything may be missing or of another type."""
     if not isinstance(getattr(made, "id", None), str):
-        raise _NoAnswer
+        raise faults.NoAnswer
     usage = made.usage
     try:
         refused = any(part.type == "refusal" for item in made.output if item.type == "message" for part in item.content)
         text = made.output_text
     except (TypeError, AttributeError):
-        raise _NoAnswer from None
+        raise faults.NoAnswer from None
     status = "refused" if refused else made.status or "unknown"
     return Reply(
         text=text if status == "completed" else "",
@@ -186,26 +248,7 @@ def _count(usage: object, name: str) -> int:
     return min(max(found, 0), MAX_COUNT) if isinstance(found, int) else 0
 
 
-class _NoAnswer(Exception):
-    """OpenAI answered with success and with nothing that can be used."""
-
-
-def _is_upstream(error: Exception) -> bool:
+def _suppress_not_found() -> "AbstractContextManager[None]":
     import openai
 
-    return isinstance(error, _NoAnswer | TimeoutError | openai.OpenAIError | ValueError)
-
-
-def _is_final(error: Exception) -> bool:
-    """Whether a repeat is pointless: a 4xx that is not about the key, the rate, or another request's lock."""
-    status = getattr(error, "status_code", None)
-    if not isinstance(status, int) or not 400 <= status < 500:
-        return False
-    return status not in (401, 403, 408, 409, 429) and getattr(error, "code", None) != "conversation_locked"
-
-
-def _retry_after(error: Exception) -> int:
-    """Seconds that OpenAI asked for, within reason; else five."""
-    response = getattr(error, "response", None)
-    asked = response.headers.get("retry-after", "") if response is not None else ""
-    return min(int(asked), MAX_RETRY_AFTER_SECONDS) if _SECONDS.fullmatch(asked) else 5
+    return suppress(openai.NotFoundError)

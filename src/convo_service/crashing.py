@@ -1,0 +1,31 @@
+"""Points at which a test may kill this very process, to see that what it leaves behind is repaired."""
+
+import os
+import signal
+from collections import Counter
+
+VARIABLE = "CONVO_CRASH_AT"
+
+BEFORE_T1 = "before_t1"
+AFTER_T1 = "after_t1"
+IN_SEED = "in_seed"
+AFTER_SEED = "after_seed"
+CREATED = "created"  # OpenAI has answered, and nothing of it is written down
+AFTER_T3 = "after_t3"
+SEEDED = "seeded"
+AFTER_T4 = "after_t4"  # the reply is not sent
+
+_passed: Counter[str] = Counter()
+
+
+def crash_point(name: str) -> None:
+    """Nothing, unless CONVO_CRASH_AT is `name`, `name:2` (the second time) or `name:1:SIGSTOP` (another signal)."""
+    wanted = os.environ.get(VARIABLE)
+    if wanted is None:
+        return
+    point, times, number = (*wanted.split(":"), "", "")[:3]
+    if point != name:
+        return
+    _passed[name] += 1
+    if _passed[name] == int(times or 1):
+        os.kill(os.getpid(), signal.Signals[number or "SIGKILL"])
