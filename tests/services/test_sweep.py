@@ -15,7 +15,8 @@ from convo_service.db.engine import Database, open_database
 from convo_service.db.models import Conversation, Seed, Summary
 from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
-from convo_service.services.sweep import MOST_FAILURES, Sweep
+from convo_service.services.due import MOST_FAILURES
+from convo_service.services.sweep import Sweep
 from convo_service.settings import Settings
 from tests.conftest import MONDAY, Clock
 from tests.gateway import MARIA, Gateway

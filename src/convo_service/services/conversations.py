@@ -9,6 +9,8 @@ from dataclasses import replace
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from convo_service import crashing
+from convo_service.crashing import crash_point
 from convo_service.db.engine import Database
 from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
@@ -72,7 +74,9 @@ class ConversationService:
         patience = _Patience()
         created = False
         while True:
+            crash_point(crashing.BEFORE_T1)
             step = await self._arrive(call)
+            crash_point(crashing.AFTER_T1)
             match step:
                 case Answer():
                     return replace(step, created=created, language=self._settings.summary_language)
@@ -101,6 +105,17 @@ class ConversationService:
                 raise UpstreamUnavailable
             if answer is not None and step.is_own:
                 return answer.conversation
+
+    async def make_up(self, user_id: str, topic: str) -> bool:
+        """Carry through an opening that nobody works on; False when somebody does. Raises UpstreamUnavailable."""
+        async with self._database.write.begin() as tx:
+            attempt = await openings.claim_owed(tx, await users.lock(tx, user_id), topic)
+        if attempt is None:
+            return False
+        answer = await self._open(Claimed(attempt, None), _Patience())
+        if answer is not None and answer.degraded:
+            raise UpstreamUnavailable
+        return answer is not None
 
     async def append(self, conversation_id: str, batch: Sequence[NewMessage]) -> list[Message]:
         """Append what was said elsewhere, in order; nothing of the batch is stored when any of it is refused."""

@@ -1,4 +1,4 @@
-"""The sweep: looks at every conversation whose time has come, closes what is over, and has quiet talk summarised."""
+"""Conversations whose date has come: closed when they are over, summarised when they are quiet."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ Key = tuple[str, str]  # user, conversation
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Due:
     """Any number may run at once: each look locks the user, sees whether it is still due, and moves its date."""
 
     database: Database
@@ -46,9 +46,8 @@ class Sweep:
         """Who asks the model."""
         return Summaries(self.database, self.llm, self.settings, self.clock)
 
-    async def run_once(self, *, now: datetime | None = None) -> Counter[str]:
-        """One pass over all that is due at `now`: how many were closed, kept, rejected, failed and skipped."""
-        at = now or self.clock()
+    async def run_once(self, at: datetime) -> Counter[str]:
+        """One pass over all that is due at a time: how many were closed, kept, rejected, failed and skipped."""
         done: Counter[str] = Counter()
         seen: set[Key] = set()
         while due := [key for key in await self._due(at) if key not in seen]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from convo_service import crashing
+from convo_service.crashing import crash_point
 from convo_service.db.engine import Database
 from convo_service.db.models import Message
 from convo_service.domain.record import carried_items, item, seed_items, without_controls
@@ -42,11 +44,16 @@ class Opener:
         """
         attempt = await self._seeded(attempt, now)
         assert attempt.seed is not None  # noqa: S101 - what _seeded is for
+        crash_point(crashing.AFTER_SEED)
         remote_id = await self.llm.create_conversation(attempt.id, deadline=deadline)
+        crash_point(crashing.CREATED)
         await self._remember(attempt, remote_id)
+        crash_point(crashing.AFTER_T3)
         if items := _items(attempt.seed):
             await self.llm.add_items(remote_id, items, deadline=deadline)
+        crash_point(crashing.SEEDED)
         await self._finish(attempt, remote_id, now, answers=answers)
+        crash_point(crashing.AFTER_T4)
         return remote_id
 
     async def _seeded(self, attempt: Attempt, now: datetime) -> Attempt:
@@ -64,6 +71,7 @@ class Opener:
             material = await self.seeds.gather(tx, attempt.user_id, plan.topic, forget=plan.forget)
             carried = await _carried(tx, attempt)
             opener = await _opening_text(tx, attempt)
+        crash_point(crashing.IN_SEED)
         seed = seeds.to_json(await self.seeds.make(material, now=now))
         return seed | {"carried": carried, "message": opener}
 

@@ -96,6 +96,21 @@ async def claim(tx: AsyncSession, user: User, plan: Plan, parent_id: str | None)
     return _attempt(opening)
 
 
+async def claim_owed(tx: AsyncSession, user: User, topic: str) -> Attempt | None:
+    """Take over an opening that nobody works on, to carry it through without a message of one's own."""
+    opening = await pending(tx, user.id, topic)
+    now = float(await tx.scalar(sa.select(database_time())) or 0)
+    if opening is None or opening.lease_until > now:
+        return None
+    await _take_over(tx, opening, now)
+    if not await _waits_for_a_message(tx, opening):
+        latest = await windows.current_or_last(tx, user.id, topic)
+        opening.parent_conversation_id = latest.id if latest is not None else None
+        opening.seed = None  # an earlier one does not know what was said since
+    await tx.flush()
+    return _attempt(opening)
+
+
 async def _waits_for_a_message(tx: AsyncSession, opening: Opening) -> bool:
     """Whether the message that the opening was made for is in no conversation yet."""
     if opening.message_id is None:

@@ -1,0 +1,83 @@
+"""Conversations at OpenAI that no row of ours uses: emptied and deleted there, by whoever comes first."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.engine import Database, database_time
+from convo_service.db.models import Conversation, RemoteGarbage
+from convo_service.errors import UpstreamUnavailable
+from convo_service.llm.client import LLMClient
+from convo_service.telemetry import get_logger
+
+AT_ONCE = 50  # in a pass
+DELETE_SECONDS = 30.0
+LEASE_SECONDS = 60.0  # the call, and then some
+LONGEST_REST_SECONDS = 86_400.0
+MOST_FAILURES = 3  # in a pass
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Any number may run at once: an id is claimed by moving its date."""
+
+    database: Database
+    llm: LLMClient
+
+    async def run_once(self) -> Counter[str]:
+        """Delete what has rested long enough: how many are gone."""
+        done: Counter[str] = Counter()
+        failures = 0
+        for remote_id in await self._rested():
+            if failures == MOST_FAILURES:
+                break
+            async with self.database.write.begin() as tx:
+                tries = await _claim(tx, remote_id)
+            if tries is None:
+                continue
+            if await self._delete(remote_id, tries):
+                done["remote_deleted"] += 1
+            else:
+                failures += 1
+        return done
+
+    async def _rested(self) -> list[str]:
+        rested = sa.select(RemoteGarbage.remote_id).where(RemoteGarbage.not_before <= database_time())
+        async with self.database.read.begin() as tx:
+            return list(await tx.scalars(rested.order_by(RemoteGarbage.not_before).limit(AT_ONCE)))
+
+    async def _delete(self, remote_id: str, tries: int) -> bool:
+        row = RemoteGarbage.remote_id == remote_id
+        try:
+            await self.llm.delete_conversation(remote_id, deadline=time.monotonic() + DELETE_SECONDS)
+        except UpstreamUnavailable:
+            rest = min(LEASE_SECONDS * 2.0 ** min(tries, 20), LONGEST_REST_SECONDS)
+            async with self.database.write.begin() as tx:
+                await tx.execute(sa.update(RemoteGarbage).where(row).values(not_before=database_time() + rest))
+            return False
+        async with self.database.write.begin() as tx:
+            await tx.execute(sa.delete(RemoteGarbage).where(row))
+        log.info("remote_deleted", conversation=remote_id)
+        return True
+
+
+async def _claim(tx: AsyncSession, remote_id: str) -> int | None:
+    """Take an id for the time of a lease and say how often it was tried; never one that a conversation of ours has."""
+    tries: int | None = await tx.scalar(
+        sa.update(RemoteGarbage)
+        .where(RemoteGarbage.remote_id == remote_id, RemoteGarbage.not_before <= database_time())
+        .values(not_before=database_time() + LEASE_SECONDS, tries=RemoteGarbage.tries + 1)
+        .returning(RemoteGarbage.tries)
+    )
+    if tries is None:
+        return None
+    if await tx.scalar(sa.select(Conversation.id).where(Conversation.id == remote_id).limit(1)) is None:
+        return tries
+    log.error("garbage_in_use", conversation=remote_id)
+    await tx.execute(sa.delete(RemoteGarbage).where(RemoteGarbage.remote_id == remote_id))
+    return None

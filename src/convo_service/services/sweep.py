@@ -1,0 +1,31 @@
+"""The sweep, one pass of the worker: what is due, what is owed, and what is left at OpenAI."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from convo_service.db.engine import Database
+from convo_service.llm.client import LLMClient
+from convo_service.services.arrivals import Clock
+from convo_service.services.due import Due
+from convo_service.services.garbage import Garbage
+from convo_service.services.owed import Owed
+from convo_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Any number may run at once, in any number of processes."""
+
+    database: Database
+    llm: LLMClient
+    settings: Settings
+    clock: Clock
+
+    async def run_once(self, *, now: datetime | None = None) -> Counter[str]:
+        """One pass; `now` is when windows and quiet talk are judged, by default this moment. Counts what was done."""
+        done: Counter[str] = Counter()
+        if self.llm.has_key:
+            done += await Owed(self.database, self.llm, self.settings, self.clock).run_once()
+            done += await Garbage(self.database, self.llm).run_once()
+        return done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())
