@@ -87,13 +87,15 @@ def _lifespan(database: Database, client: LLMClient, beside: AbstractAsyncContex
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with our problems in place of its own validation errors."""
+    """FastAPI's document, with our problems in place of its own validation errors, and this installation's limits."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         shapes = document["components"]["schemas"]
         shapes.pop("HTTPValidationError", None)
         shapes.pop("ValidationError", None)
         shapes["Problem"] = schemas.Problem.model_json_schema()
+        for message in ("InboundMessage", "AppendedMessage"):
+            shapes[message]["properties"]["text"]["maxLength"] = app.state.services.settings.max_message_chars
         content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         for operations in document["paths"].values():
             for operation in operations.values():

@@ -110,7 +110,13 @@ async def only_known_parameters(request: Request) -> None:
         raise InvalidRequest(f"Unknown query parameter; this path knows: {expected}")
 
 
-def _published(request: Request) -> frozenset[str]:
+def published_operations(request: Request) -> dict[str, Any]:
+    """What the published contract says of a request's path, by method in small letters; empty when it is silent."""
     path = getattr(request.scope.get("route"), "path", "")
-    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower(), {})
+    operations: dict[str, Any] = request.app.openapi()["paths"].get(path, {})
+    return operations
+
+
+def _published(request: Request) -> frozenset[str]:
+    operation = published_operations(request).get(request.method.lower(), {})
     return frozenset(one["name"] for one in operation.get("parameters", ()) if one["in"] == "query")

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from convo_service import errors
 from convo_service.db.faults import is_passing
 from convo_service.errors import ConvoError
+from convo_service.routes.deps import published_operations
 from convo_service.telemetry import failure, get_logger, request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -76,6 +77,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     answer = problem(_BY_STATUS.get(error.status_code, ConvoError)(), request.url.path)
     answer.headers.update(error.headers or {})
+    if "Allow" in answer.headers and (known := published_operations(request)):
+        # The framework names the methods of one route, and a path has a route for each method.
+        answer.headers["Allow"] = ", ".join(sorted(method.upper() for method in known))
     return answer
 
 

@@ -28,7 +28,7 @@ async def regenerate_seed(user_id: schemas.AnyId, services: Wired, topic: schema
 @router.patch("/seed/entries/{entry_id}", dependencies=[GATEWAY], summary="Edit, pin or remove an entry")
 async def change_entry(
     user_id: schemas.AnyId,
-    entry_id: schemas.AnyId,
+    entry_id: schemas.EntryId,
     body: schemas.SeedEntryUpdate,
     services: Wired,
     topic: schemas.TopicName = "general",
@@ -39,7 +39,7 @@ async def change_entry(
 
 @router.delete("/seed/entries/{entry_id}", dependencies=[GATEWAY], summary="Take an entry out")
 async def remove_entry(
-    user_id: schemas.AnyId, entry_id: schemas.AnyId, services: Wired, topic: schemas.TopicName = "general"
+    user_id: schemas.AnyId, entry_id: schemas.EntryId, services: Wired, topic: schemas.TopicName = "general"
 ) -> SeedPreview:
     """It is in no seed any more, nor in another wording of a summary; `removed: false` puts it back."""
     return preview_out(await services.previews.change(user_id, entry_id, {"removed": True}, topic=topic))

@@ -2,6 +2,7 @@
 
 from convo_service.schemas.base import (
     AnyId,
+    EntryId,
     Health,
     ListOf,
     PageQuery,
@@ -46,6 +47,7 @@ __all__ = [
     "Conversation",
     "ConversationQuery",
     "Covers",
+    "EntryId",
     "GetOrCreate",
     "GotOrCreated",
     "Health",

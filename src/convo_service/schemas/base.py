@@ -11,12 +11,40 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
+    StrictBool,
     StringConstraints,
 )
+from pydantic_core import CoreSchema
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# What the functions below refuse, in the patterns that the published document has: JSON cannot hold half of a
+# surrogate pair, and "blank" is what `str.strip` takes away.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_BLANKS = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_SOMETHING = rf"[^{_CONTROLS}{_BLANKS}]"
+STORABLE = r"^[^\x00]*$"
+VISIBLE = rf"^[^\x00]*{_SOMETHING}[^\x00]*$"
+ONE_LINE = rf"^[^{_CONTROLS}]*$"
+ONE_LINE_WITH_SOMETHING = rf"^[^{_CONTROLS}]*{_SOMETHING}[^{_CONTROLS}]*$"
+_IN_EMAIL = rf'[^{_CONTROLS}{_BLANKS}@<>"]+'
+EMAIL = rf"^[{_BLANKS}]*({_IN_EMAIL}@{_IN_EMAIL})?[{_BLANKS}]*$"
+_YEARS = r"^(19[7-9][0-9]|[2-8][0-9]{3}|9000)-"
+
+
+class Published:
+    """What the published document says of a type, beside what pydantic finds out by itself."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self._keywords = keywords
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Pydantic asks for it."""
+        return {**handler(core), **self._keywords}
+
 
 Direction = Literal["inbound", "outbound"]
 
@@ -42,6 +70,13 @@ def visible(text: str) -> str:
     return text
 
 
+def number(value: object) -> object:
+    """Refuse what is no number in JSON, though it could be read as one."""
+    if isinstance(value, str | bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _written_out(value: object) -> object:
     if not isinstance(value, str) or "T" not in value.upper():
         raise ValueError("must be an RFC 3339 date and time")
@@ -55,22 +90,40 @@ def _in_range(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_range)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_range), Published(pattern=_YEARS)]
 
-MessageText = Annotated[str, AfterValidator(storable), AfterValidator(visible), Field(min_length=1)]
-
-Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line)]
-
-ExternalId = Annotated[
-    str, StringConstraints(min_length=1, max_length=256), AfterValidator(one_line), Field(min_length=1)
+MessageText = Annotated[
+    str, AfterValidator(storable), AfterValidator(visible), Field(min_length=1), Published(pattern=VISIBLE)
 ]
 
-IdentityText = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line), Field(min_length=1)]
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(one_line), Published(pattern=ONE_LINE)]
+
+ExternalId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    AfterValidator(one_line),
+    Field(min_length=1),
+    Published(pattern=ONE_LINE_WITH_SOMETHING),
+]
+
+# The domain decides what an identity is, with an error of its own; blanks around it do not count.
+IdentityText = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(one_line),
+    Field(min_length=1),
+    Published(maxLength=128, pattern=ONE_LINE_WITH_SOMETHING, format="identity"),
+]
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
-AnyId = Annotated[str, StringConstraints(max_length=128), AfterValidator(storable)]
+AnyId = Annotated[str, StringConstraints(max_length=128), AfterValidator(storable), Published(pattern=STORABLE)]
+
+# A note stands in the seed under its own id, and is changed as a note.
+EntryId = Annotated[AnyId, Published(pattern=r"^(?!note_)[^\x00]*$")]
+
+Flag = StrictBool  # 0 and "no" are no JSON for false
 
 
 Item = TypeVar("Item")

@@ -3,23 +3,28 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from convo_service.schemas.base import (
+    ONE_LINE,
     AnyId,
     Direction,
     ExternalId,
+    Flag,
     IdentityText,
     Instant,
     MessageText,
     PageQuery,
+    Published,
     Request,
     Response,
     TopicName,
+    number,
     one_line,
 )
 
 MAX_BATCH = 20
+Count = Annotated[int, Field(ge=0, le=10**9), BeforeValidator(number)]
 CreatedReason = Literal[
     "first_contact", "idle_timeout", "message_cap", "user_reset", "operator", "topic_change", "imported",
     "lost_upstream",
@@ -29,12 +34,14 @@ CreatedReason = Literal[
 class Usage(Request):
     """What a model call used, as the gateway that made it reports it; tokens, and US dollars."""
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(one_line)]
-    input_tokens: int = Field(ge=0, le=10**9)
-    cached_input_tokens: int = Field(0, ge=0, le=10**9)
-    output_tokens: int = Field(ge=0, le=10**9)
-    cost_usd: float | None = Field(None, ge=0, le=10**6, allow_inf_nan=False)
-    baseline_input_tokens: int | None = Field(None, ge=0, le=10**9)
+    model: Annotated[
+        str, StringConstraints(min_length=1, max_length=100), AfterValidator(one_line), Published(pattern=ONE_LINE)
+    ]
+    input_tokens: Count
+    cached_input_tokens: Count = 0
+    output_tokens: Count
+    cost_usd: Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False), BeforeValidator(number)] | None = None
+    baseline_input_tokens: Count | None = None
 
 
 class InboundMessage(Request):
@@ -62,7 +69,7 @@ class GetOrCreate(Request):
     message: InboundMessage | None = None
     topic: TopicName = "general"
     template: TopicName | None = None
-    seed_message: bool = Field(False, description="Also put the message into a newly created OpenAI conversation")
+    seed_message: Flag = Field(False, description="Also put the message into a newly created OpenAI conversation")
 
 
 class AppendedMessage(Request):

@@ -1,22 +1,51 @@
 """Notes, seeds and summaries on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from convo_service.schemas.base import Direction, PageQuery, Request, Response, storable, visible
+from convo_service.schemas.base import (
+    VISIBLE,
+    Direction,
+    Flag,
+    PageQuery,
+    Published,
+    Request,
+    Response,
+    storable,
+    visible,
+)
 from convo_service.schemas.conversations import Covers
 
 NoteKind = Literal["issue", "preference", "note"]
 NoteStatus = Literal["open", "resolved"]
-NoteText = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable), AfterValidator(visible)]
+NoteText = Annotated[
+    str,
+    StringConstraints(max_length=500),
+    AfterValidator(storable),
+    AfterValidator(visible),
+    Published(minLength=1, pattern=VISIBLE),
+]
 
 
-def _gives_something(update: "Request") -> "Request":
-    if not update.model_fields_set:
-        raise ValueError("must give at least one field")
-    return update
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """The defaults of an update are never read: a field that is not given stays as it is."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Update(Request):
+    """The given fields are replaced, the others stay."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must give at least one field")
+        return self
 
 
 class NewNote(Request):
@@ -26,14 +55,12 @@ class NewNote(Request):
     text: NoteText
 
 
-class NoteUpdate(Request):
+class NoteUpdate(Update):
     """The given fields are replaced; `resolved` takes a note out of the seeds, `open` brings it back."""
 
     kind: NoteKind = "note"
     text: NoteText = ""
     status: NoteStatus = "open"
-
-    _something = model_validator(mode="after")(_gives_something)
 
 
 class NoteQuery(PageQuery):
@@ -59,14 +86,12 @@ class Note(Response):
     resolved_at: datetime | None
 
 
-class SeedEntryUpdate(Request):
+class SeedEntryUpdate(Update):
     """The given fields are replaced; `removed: false` brings an entry back that was taken out."""
 
     text: Annotated[NoteText, StringConstraints(max_length=300)] = ""
-    pinned: bool = False
-    removed: bool = False
-
-    _something = model_validator(mode="after")(_gives_something)
+    pinned: Flag = False
+    removed: Flag = False
 
 
 class Quote(Response):

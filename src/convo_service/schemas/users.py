@@ -6,11 +6,25 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from convo_service.schemas.base import IdentityText, Name, PageQuery, Request, Response, TopicName, storable
+from convo_service.schemas.base import (
+    EMAIL,
+    STORABLE,
+    Flag,
+    IdentityText,
+    Name,
+    PageQuery,
+    Published,
+    Request,
+    Response,
+    TopicName,
+    storable,
+)
 from convo_service.schemas.conversations import Conversation
 
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
-SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable)]
+SearchText = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable), Published(pattern=STORABLE)
+]
 
 
 def _email(text: str) -> str:
@@ -39,7 +53,7 @@ class Reset(Request):
     """Open a new conversation by hand."""
 
     topic: TopicName = "general"
-    forget: bool = Field(False, description="Seed the new conversation with the profile alone")
+    forget: Flag = Field(False, description="Seed the new conversation with the profile alone")
 
 
 class ProfileUpdate(Request):
@@ -48,7 +62,9 @@ class ProfileUpdate(Request):
     name: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
     last_name: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
     ragione_sociale: Annotated[Name | None, AfterValidator(_empty_is_unknown)] = None
-    email: Annotated[Annotated[Name, AfterValidator(_email)] | None, AfterValidator(_empty_is_unknown)] = None
+    email: Annotated[
+        Annotated[Name, AfterValidator(_email), Published(pattern=EMAIL)] | None, AfterValidator(_empty_is_unknown)
+    ] = None
 
 
 class UserQuery(PageQuery):
