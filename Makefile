@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: setup run test check lock clean
+.PHONY: setup run test check chaos lock clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(MAKE) --no-print-directory test
+
+# Kills on both databases, and a table of what held; CHAOS="--kills 50 --database sqlite" is a shorter round.
+chaos: setup
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 # New versions: older than a week, hashed, without the address of any registry.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

@@ -1,0 +1,1 @@
+"""Chaos: replicas are killed, OpenAI loses answers, and afterwards the database and OpenAI have to agree."""

@@ -1,0 +1,95 @@
+"""A long round: `python -m tests.chaos --kills 300 --database both`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+
+from convo_service.db import migrations
+from tests import postgres
+from tests.chaos import scenarios
+from tests.chaos.scenarios import Outcome, Scenario
+from tests.chaos.storm import Weather
+
+SHOWN = 10  # violations of one scenario
+ROW = "{database:9} {fault:42} {promise:88} {ok}"
+
+
+def main() -> int:
+    """Play all scenarios, print the table, and fail when a promise was broken."""
+    options = _options()
+    databases = ("sqlite", "postgres") if options.database == "both" else (options.database,)
+    print(ROW.format(database="database", fault="fault", promise="promise", ok="kept"), flush=True)
+    kept = [_play(database, one) for database in databases for one in _round(options)]
+    return 0 if all(kept) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=300, help="kills at random moments, for each database")
+    parser.add_argument("--users", type=int, default=24)
+    parser.add_argument("--ids", type=int, default=200, help="external ids that come ten times at once")
+    parser.add_argument("--bursts", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
+    parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
+    return parser.parse_args()
+
+
+def _round(options: argparse.Namespace) -> list[Scenario]:
+    weather = Weather(kills=options.kills, users=options.users, seed=options.seed)
+    return [
+        scenarios.crash_points(),
+        scenarios.random_kills(weather),
+        scenarios.same_id(options.ids),
+        scenarios.burst(options.bursts),
+    ]
+
+
+def _play(database: str, scenario: Scenario) -> bool:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos") as folder, _migrated(database, Path(folder)) as url:
+        outcome = asyncio.run(scenario.run(url, Path(folder)))
+    _show(database, scenario, outcome, time.monotonic() - started)
+    return not outcome.violations
+
+
+def _show(database: str, scenario: Scenario, outcome: Outcome, seconds: float) -> None:
+    ok = "no" if outcome.violations else "yes"
+    print(ROW.format(database=database, fault=scenario.fault, promise=scenario.promise, ok=ok))
+    print(f"          {outcome.figure}, {seconds:.0f} s")
+    for sentence in outcome.violations[:SHOWN]:
+        print(f"          BROKEN {sentence}")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _migrated(database: str, folder: Path) -> Iterator[str]:
+    if database == "sqlite":
+        url = f"sqlite+aiosqlite:///{folder / 'convo.db'}"
+        command.upgrade(migrations.config(url), "head")
+        yield url
+        return
+    with postgres.server() as socket:
+        asyncio.run(_create(socket))
+        url = postgres.url(socket, "chaos")
+        command.upgrade(migrations.config(url), "head")
+        yield url
+
+
+async def _create(socket: Path) -> None:
+    connection = await asyncpg.connect(host=str(socket), user="postgres", database="postgres")
+    try:
+        await connection.execute("CREATE DATABASE chaos")
+    finally:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A gateway that never gives up: it repeats the same webhook, to the other replica, until it has an answer."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx
+
+from tests.chaos.replicas import Replica
+
+GIVES_UP_SECONDS = 180
+REPEATS = (409, 503)
+PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A success that the service has answered: from here on it is a promise."""
+
+    identity: str
+    external_id: str
+    text: str
+    conversation_id: str
+    created: bool = False
+    duplicate: bool = False
+    degraded: bool = False
+    appended: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All promises, and what should never have been answered."""
+
+    acks: list[Ack] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    repeats: int = 0
+    slowest: float = 0.0
+
+    @property
+    def degraded(self) -> int:
+        """How many were served with a stale conversation."""
+        return sum(ack.degraded for ack in self.acks)
+
+
+class Gateway:
+    """Sends messages to replicas, and keeps the ledger."""
+
+    def __init__(self, http: httpx.AsyncClient, replicas: Sequence[Replica]) -> None:
+        self.replicas = replicas
+        self.ledger = Ledger()
+        self.calm_since = 0.0  # on `time.monotonic()`: nobody gives up in a storm
+        self._http = http
+        self._ids = count(1)
+
+    def new_id(self) -> str:
+        """An id for a new message."""
+        return f"wamid.{next(self._ids)}"
+
+    async def say(
+        self, identity: str, text: str, *, id_: str | None = None, first: int = 0, sent_at: str | None = None
+    ) -> Ack | None:
+        """Send an inbound message until it is acknowledged; `first` is the replica that gets it first."""
+        external_id = id_ or self.new_id()
+        message = {"id": external_id, "text": text} | ({"sent_at": sent_at} if sent_at else {})
+        body = await self._send("/conversations", {"identity": identity, "message": message}, first)
+        if body is None:
+            return None
+        ack = Ack(
+            identity,
+            external_id,
+            text,
+            body["conversation"]["id"],
+            created=body["created"],
+            duplicate=body["duplicate"],
+            degraded=body["degraded"] is not None,
+        )
+        self.ledger.acks.append(ack)
+        return ack
+
+    async def settle(self, identity: str, text: str) -> None:
+        """Write once more, and again while the answer is a stale conversation: then the rollover is still owed."""
+        deadline = time.monotonic() + GIVES_UP_SECONDS
+        while (ack := await self.say(identity, text)) is not None and ack.degraded:
+            if time.monotonic() > deadline:
+                self.ledger.unexpected.append(f"stale conversations for {GIVES_UP_SECONDS} s: {identity}")
+                return
+            await asyncio.sleep(1)  # as long as OpenAI is not asked because it failed
+
+    async def reply(self, identity: str, conversation_id: str, text: str, *, first: int = 0) -> None:
+        """Append what the bot said until it is acknowledged."""
+        external_id = self.new_id()
+        batch = {"messages": [{"direction": "outbound", "text": text, "id": external_id}]}
+        if await self._send(f"/conversations/{conversation_id}/messages", batch, first) is not None:
+            self.ledger.acks.append(Ack(identity, external_id, text, conversation_id, appended=True))
+
+    async def once(self, replica: Replica, identity: str, text: str, id_: str) -> httpx.Response | None:
+        """Send a message one single time; None when nothing came back."""
+        body = {"identity": identity, "message": {"id": id_, "text": text}}
+        try:
+            return await self._http.post(f"{replica.url}/conversations", json=body, timeout=120)
+        except httpx.TransportError:
+            return None
+
+    async def _send(self, path: str, body: dict[str, Any], first: int) -> dict[str, Any] | None:
+        started = time.monotonic()
+        for number in count(first):
+            replica = self.replicas[number % len(self.replicas)]
+            asked = time.monotonic()
+            try:
+                answer = await self._http.post(replica.url + path, json=body)
+            except httpx.TransportError:
+                pass
+            else:
+                self.ledger.slowest = max(self.ledger.slowest, time.monotonic() - asked)
+                if answer.is_success:
+                    return dict(answer.json())
+                if answer.status_code not in REPEATS:
+                    self.ledger.unexpected.append(f"{answer.status_code} of {path}: {answer.text[:300]}")
+                    return None
+            if time.monotonic() - max(started, self.calm_since) > GIVES_UP_SECONDS:
+                self.ledger.unexpected.append(f"no answer within {GIVES_UP_SECONDS} s: {body}")
+                return None
+            self.ledger.repeats += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+        raise AssertionError  # count() has no end

@@ -1,0 +1,113 @@
+"""A world to break: the emulator, replicas of the service on one database, and the gateway's HTTP client."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.chaos import serving
+from tests.chaos.evidence import Remote, remotes, reserving
+from tests.chaos.replicas import Replica
+
+KEY = "csk_chaos_" + "0" * 32
+CAP = 4  # messages of a conversation: every fifth message rolls over
+CREATE = "conversations.create"
+KNOBS = {
+    "OPENAI_API_KEY": "sk-emulator",
+    "BOOTSTRAP_ADMIN_KEY": KEY,
+    "KEY_PEPPER": "pepper",
+    "WORKER_ENABLED": "false",
+    "RATE_LIMIT_PER_MINUTE": "1000000",
+    "LOG_FORMAT": "json",
+    "PYTHONUNBUFFERED": "1",
+    "MAX_CONVERSATION_MESSAGES": str(CAP),
+}
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that runs, and how often it was killed."""
+
+    database_url: str
+    folder: Path
+    http: httpx.AsyncClient
+    emulator: Replica
+    replicas: list[Replica]
+    knobs: Mapping[str, str]
+    kills: int = 0
+    cut: set[str] = field(default_factory=set)  # attempts that a kill found between T1 and T3: one kill can cut several
+
+    async def kill(self, replica: Replica) -> None:
+        """`kill -9`, counted."""
+        self.kills += 1
+        self.cut |= await reserving(self.database_url)
+        await replica.kill()
+
+    async def fail_next(self, operation: str, **how: Any) -> None:
+        """Order a fault of the emulator."""
+        await self._command("faults", {"operation": operation, **how})
+
+    async def heal(self) -> None:
+        """Take back all faults that nobody has met yet."""
+        await self._command("reset", {})
+
+    async def _command(self, name: str, how: dict[str, Any]) -> None:
+        # A connection that was idle may be closed in the moment in which it is used again.
+        async with httpx.AsyncClient() as fresh:
+            (await fresh.post(f"{self.emulator.url}/_emulator/{name}", json=how)).raise_for_status()
+
+    def remotes(self) -> dict[str, Remote]:
+        """The conversations at OpenAI."""
+        return remotes(self.folder / "openai.db")
+
+    def lost_answers(self) -> int:
+        """How often a replica asked for a conversation and got no answer, as its log says."""
+        found = self._events("openai_failed")
+        return sum(one.get("operation") == CREATE and one.get("status") is None for one in found)
+
+    def database_failures(self) -> int:
+        """How often the database did not do what it was asked in time: each may have been a T3."""
+        return len(self._events("database_failed"))
+
+    @property
+    def faults(self) -> int:
+        """What may have cut off an opening between OpenAI's answer and T3."""
+        return self.kills + self.lost_answers() + self.database_failures()
+
+    def _events(self, name: str) -> list[dict[str, Any]]:
+        return [event for log in self.folder.glob("replica-*.log") for event in _events(log, name)]
+
+    def replica(self, number: int) -> Replica:
+        """One more replica; not started."""
+        address = {"DATABASE_URL": self.database_url, "OPENAI_BASE_URL": f"{self.emulator.url}/v1"}
+        log = self.folder / f"replica-{number}.log"
+        return Replica(serving.service, "/readyz", {**KNOBS, **self.knobs, **address}, log, self.http)
+
+
+def _events(log: Path, name: str) -> list[dict[str, Any]]:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if f'"{name}"' in line]
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+@asynccontextmanager
+async def running(database_url: str, folder: Path, knobs: Mapping[str, str]) -> AsyncIterator[World]:
+    """Run two replicas and OpenAI on a migrated database; everything ends with the block."""
+    async with AsyncExitStack() as stack:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        headers = {"Authorization": f"Bearer {KEY}"}
+        http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, limits=limits, timeout=30))
+        emulator = Replica(serving.emulator, "/_emulator/calls", {}, folder / "openai.log", http)
+        stack.callback(emulator.close)
+        await emulator.start()
+        world = World(database_url, folder, http, emulator, [], knobs)
+        for number in (1, 2):
+            replica = world.replica(number)
+            stack.callback(replica.close)
+            world.replicas.append(replica)
+        await asyncio.gather(*(replica.start() for replica in world.replicas))
+        yield world
