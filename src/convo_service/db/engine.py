@@ -1,14 +1,22 @@
 """Engines and the two kinds of transaction: writers, and readers that the database itself keeps from writing."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.util import await_only
 
-SQLITE_BUSY_MS = 5000
-POOL_WAIT_SECONDS = 5
+from convo_service.db.turn import Turn
+
+# Who writes to SQLite waits for this process's connection, for the process's turn, and for those who take no turns:
+# together less than the ten seconds in which everybody has an answer.
+SQLITE_POOL_SECONDS = 3
+TURN_SECONDS = 2
+SQLITE_BUSY_MS = 4000
+POSTGRES_POOL_SECONDS = 5
 POSTGRES_TIMEOUTS = {
     "timezone": "UTC",
     "statement_timeout": "10s",
@@ -76,7 +84,7 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
             hide_parameters=True,  # an error's text names the statement, never what people wrote
             pool_size=5 if read_only else 1,
             max_overflow=0,
-            pool_timeout=POOL_WAIT_SECONDS,
+            pool_timeout=SQLITE_POOL_SECONDS,
         )
         _prepare_sqlite(engine, read_only=read_only)
         return engine
@@ -86,8 +94,8 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
-        pool_timeout=POOL_WAIT_SECONDS,
-        connect_args={"server_settings": POSTGRES_TIMEOUTS, "timeout": POOL_WAIT_SECONDS},
+        pool_timeout=POSTGRES_POOL_SECONDS,
+        connect_args={"server_settings": POSTGRES_TIMEOUTS, "timeout": POSTGRES_POOL_SECONDS},
     )
 
 
@@ -100,6 +108,8 @@ def _prepare_sqlite(engine: AsyncEngine, *, read_only: bool) -> None:
     pragmas = (*SQLITE_PRAGMAS, "query_only=ON" if read_only else "journal_mode=WAL")
     # A plain BEGIN fails with "database is locked" when a reader turns into a writer; IMMEDIATE waits its turn.
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    if not read_only:
+        _take_turns(engine)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -112,3 +122,28 @@ def _prepare_sqlite(engine: AsyncEngine, *, read_only: bool) -> None:
     @sa.event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _take_turns(engine: AsyncEngine) -> None:
+    """Let a writer's transaction wait for the process's turn, and give it back when the connection comes back."""
+    database = engine.url.database
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _connect(_connection: Any, record: Any) -> None:
+        with suppress(OSError):  # a folder in which nothing can be made has other troubles
+            record.info["turn"] = Turn(str(database))
+
+    @sa.event.listens_for(engine.sync_engine, "close")
+    def _close(_connection: Any, record: Any) -> None:
+        if turn := record.info.pop("turn", None):
+            turn.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if turn := connection.info.get("turn"):
+            await_only(turn.take(TURN_SECONDS))
+
+    @sa.event.listens_for(engine.sync_engine, "checkin")
+    def _checkin(_connection: Any, record: Any) -> None:
+        if turn := record.info.get("turn"):
+            turn.give_back()
