@@ -1,7 +1,6 @@
 """ConversationService: which conversation a message belongs to, and the next one when the window is over."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from convo_service.db.models import Conversation, Message
 from convo_service.domain.window import Reason
 from convo_service.errors import (
     Contended,
+    DatabaseUnavailable,
     IdentityTaken,
     OpeningInProgress,
     TemplateNotFound,
@@ -27,30 +27,14 @@ from convo_service.llm.client import LLMClient
 from convo_service.services import messages, openings, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
 from convo_service.services.messages import NewMessage
-from convo_service.services.opener import REMOTE_SECONDS, Opener
+from convo_service.services.opener import Opener
 from convo_service.services.openings import Attempt, FenceLost
+from convo_service.services.patience import Patience, in_background, in_time
 from convo_service.services.seeds import SeedMaker
 from convo_service.settings import Settings
 
-WAIT_SECONDS = 5.0  # for an opening that somebody else works on
-TOTAL_SECONDS = 9.5  # of one call, waiting and OpenAI together
 POLL_SECONDS = 0.05
 CONTENTION_TRIES = 3
-
-
-class _Patience:
-    """The time that one call may take, on `time.monotonic()`."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    @property
-    def wait_until(self) -> float:
-        return self._started + WAIT_SECONDS
-
-    @property
-    def remote_deadline(self) -> float:
-        return min(time.monotonic() + REMOTE_SECONDS, self._started + TOTAL_SECONDS)
 
 
 class ConversationService:
@@ -68,12 +52,14 @@ class ConversationService:
         """Store the message, decide the window, and return the conversation to use at OpenAI.
 
         Raises UpstreamUnavailable when there is no usable conversation (the message is kept), OpeningInProgress when
-        another request has been opening it for too long, and the errors of bad input.
+        another request has been opening it for too long, DatabaseUnavailable, and the errors of bad input.
         """
         self._check(call)
-        patience = _Patience()
+        return await in_time(self._get_or_create(call, Patience()))
+
+    async def _get_or_create(self, call: Call, patience: Patience) -> Answer:
         created = False
-        while True:
+        while not patience.is_over:
             crash_point(crashing.BEFORE_T1)
             step = await self._arrive(call)
             crash_point(crashing.AFTER_T1)
@@ -89,12 +75,15 @@ class ConversationService:
                     if answer is not None and (step.is_own or answer.degraded):
                         return replace(answer, language=self._settings.summary_language)
                     created |= answer is not None
+        raise DatabaseUnavailable
 
     async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
         """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
         check_topic(topic, self._settings)
-        patience = _Patience()
-        while True:
+        return await in_time(self._reset(user_id, topic, forget=forget, patience=Patience()))
+
+    async def _reset(self, user_id: str, topic: str, *, forget: bool, patience: Patience) -> Conversation:
+        while not patience.is_over:
             async with self._database.write.begin() as tx:
                 step = await self._arrivals.claim_reset(tx, user_id, topic, forget=forget)
             if isinstance(step, Busy):
@@ -105,6 +94,7 @@ class ConversationService:
                 raise UpstreamUnavailable
             if answer is not None and step.is_own:
                 return answer.conversation
+        raise DatabaseUnavailable
 
     async def make_up(self, user_id: str, topic: str) -> bool:
         """Carry through an opening that nobody works on; False when somebody does. Raises UpstreamUnavailable."""
@@ -112,7 +102,7 @@ class ConversationService:
             attempt = await openings.claim_owed(tx, await users.lock(tx, user_id), topic)
         if attempt is None:
             return False
-        answer = await self._open(Claimed(attempt, None), _Patience())
+        answer = await self._open(Claimed(attempt, None), Patience())
         if answer is not None and answer.degraded:
             raise UpstreamUnavailable
         return answer is not None
@@ -147,19 +137,17 @@ class ConversationService:
                     raise
         raise Contended
 
-    async def _open(self, claimed: Claimed, patience: _Patience) -> Answer | None:
+    async def _open(self, claimed: Claimed, patience: Patience) -> Answer | None:
         """Carry a claimed opening through; None when somebody else has taken it over."""
         attempt = claimed.attempt
         try:
-            conversation_id = await self._opener.open(
-                attempt, answers=claimed.is_own, now=self._clock(), deadline=patience.remote_deadline
-            )
+            conversation_id = await self._opener.open(attempt, patience, answers=claimed.is_own, now=self._clock())
         except FenceLost:
             return None
         except UpstreamUnavailable as error:
-            return await self._degraded(claimed, error)
+            return await self._degraded(claimed, error, patience)
         except Exception:
-            await self._give_up(attempt)
+            in_background(self._give_up(attempt))  # it may have to wait as long as what just failed
             raise
         async with self._database.read.begin() as tx:
             conversation = await windows.get(tx, attempt.user_id, conversation_id)
@@ -168,10 +156,11 @@ class ConversationService:
                 message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
         return Answer(conversation, message, created=True)
 
-    async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable) -> Answer | None:
+    async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable, patience: Patience) -> Answer | None:
         """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error.
 
-        A `/new` is never served with the old conversation, whatever the opening that it took over was made for.
+        A `/new` is never served with the old conversation, whatever the opening that it took over was made for; and
+        nothing counts as answered when nobody waits any more.
         """
         attempt, said = claimed.attempt, claimed.message
         async with self._database.write.begin() as tx:
@@ -179,7 +168,8 @@ class ConversationService:
             if opening is None:
                 return None
             stale = None
-            if attempt.plan.reason.leaves_a_usable_conversation and not (said is not None and said.is_command):
+            is_command = said is not None and said.is_command
+            if attempt.plan.reason.leaves_a_usable_conversation and not is_command and not patience.is_over:
                 # Closed by the sweep or not: the one that the rollover is owed to.
                 stale = await windows.current_or_last(tx, attempt.user_id, attempt.plan.topic)
             refused = isinstance(error, UpstreamRefused)
@@ -204,8 +194,8 @@ class ConversationService:
                 if opening is not None:
                     await openings.release(tx, opening)
 
-    async def _wait(self, user_id: str, topic: str, patience: _Patience) -> None:
-        while time.monotonic() < patience.wait_until:
+    async def _wait(self, user_id: str, topic: str, patience: Patience) -> None:
+        while patience.may_wait:
             await asyncio.sleep(POLL_SECONDS)
             async with self._database.read.begin() as tx:
                 if not await openings.is_busy(tx, user_id, topic):

@@ -1,5 +1,7 @@
 """S2 to T4 of the opening protocol: the seed, the calls to OpenAI, and what is written after each of them."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,10 +18,13 @@ from convo_service.errors import UpstreamUnavailable
 from convo_service.llm.client import LLMClient
 from convo_service.services import openings, seeds
 from convo_service.services.openings import Attempt, FenceLost
+from convo_service.services.patience import Patience, in_background
 from convo_service.services.seeds import SeedMaker
 from convo_service.telemetry import get_logger
 
-REMOTE_SECONDS = 8.0  # all calls of one opening together
+# A database that does not take OpenAI's new id gets it again after so long, and so often.
+ASIDE_SECONDS = 1.0
+ASIDE_TRIES = 60
 
 # What an opening keeps when OpenAI refused its seed: a conversation that starts empty is better than none.
 WITHOUT: dict[str, Any] = {"text": "", "carried": [], "message": None}
@@ -35,13 +40,14 @@ class Opener:
     llm: LLMClient
     seeds: SeedMaker
 
-    async def open(self, attempt: Attempt, *, answers: bool, now: datetime, deadline: float) -> str:
-        """Run S2 to T4 and return the id of the new conversation; `deadline` is on `time.monotonic()`.
+    async def open(self, attempt: Attempt, patience: Patience, *, answers: bool, now: datetime) -> str:
+        """Run S2 to T4 and return the id of the new conversation.
 
-        `answers`: the caller carries the message that the opening waits for.
+        `answers`: the caller carries the message that the opening waits for, and waits until `patience` is over.
 
         Raises UpstreamUnavailable (the opening stays claimed: release it) and FenceLost.
         """
+        deadline = patience.openai_deadline
         attempt = await self._seeded(attempt, now)
         assert attempt.seed is not None  # noqa: S101 - what _seeded is for
         crash_point(crashing.AFTER_SEED)
@@ -52,7 +58,7 @@ class Opener:
         if items := _items(attempt.seed):
             await self.llm.add_items(remote_id, items, deadline=deadline)
         crash_point(crashing.SEEDED)
-        await self._finish(attempt, remote_id, now, answers=answers)
+        await self._finish(attempt, remote_id, now, answers=answers and not patience.is_over)
         crash_point(crashing.AFTER_T4)
         return remote_id
 
@@ -77,18 +83,36 @@ class Opener:
 
     async def _remember(self, attempt: Attempt, remote_id: str) -> None:
         """T3: from here on the id is ours; an id that we already know is no answer."""
-        async with self.database.write.begin() as tx:
-            is_new = await openings.take_id(tx, remote_id)
-            if is_new:
-                opening = await openings.fenced_or_discard(tx, attempt, remote_id)
-                if opening is not None:
-                    opening.remote_id = remote_id
-                    opening.state = "seeding"
+        try:
+            async with self.database.write.begin() as tx:
+                is_new = await openings.take_id(tx, remote_id)
+                if is_new:
+                    opening = await openings.fenced_or_discard(tx, attempt, remote_id)
+                    if opening is not None:
+                        opening.remote_id = remote_id
+                        opening.state = "seeding"
+        except Exception:
+            in_background(self._put_aside(remote_id))
+            raise
         if not is_new:
             log.warning("openai_gave_a_known_id", conversation=remote_id)
             raise UpstreamUnavailable
         if opening is None:
             raise FenceLost
+
+    async def _put_aside(self, remote_id: str) -> None:
+        """Have an id that T3 could not write down deleted at OpenAI, as soon as the database is back.
+
+        T3 may have been carried out all the same: then the id is known, and whoever takes over throws it away.
+        """
+        for _ in range(ASIDE_TRIES):
+            await asyncio.sleep(ASIDE_SECONDS)
+            with suppress(Exception):
+                async with self.database.write.begin() as tx:
+                    if await openings.take_id(tx, remote_id):
+                        await openings.discard(tx, remote_id, "not_remembered")
+                return
+        log.warning("remote_left_behind", conversation=remote_id)
 
     async def _finish(self, attempt: Attempt, remote_id: str, now: datetime, *, answers: bool) -> None:
         """T4: close the old, insert the new, link the message, delete the opening."""
