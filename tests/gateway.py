@@ -31,6 +31,21 @@ class Gateway:
         assert answer.status_code in (200, 201), answer.text
         return dict(answer.json())
 
+    async def turn(
+        self, text: str, *, identity: str = MARIA, id: str | None = None, at: datetime | None = None, **more: Any
+    ) -> httpx.Response:
+        """Have one inbound message answered and return the raw answer."""
+        message: dict[str, Any] = {"id": id or f"wamid.{next(self._ids)}", "text": text}
+        if at is not None:
+            message["sent_at"] = at.isoformat()
+        return await self.http.post("/turns", json={"identity": identity, "message": message, **more})
+
+    async def ask(self, text: str, **more: Any) -> dict[str, Any]:
+        """Have one inbound message answered; it has to succeed."""
+        answer = await self.turn(text, **more)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     async def reply(self, conversation_id: str, text: str, **more: Any) -> dict[str, Any]:
         """Append what the bot said."""
         body = {"messages": [{"direction": "outbound", "text": text, **more}]}

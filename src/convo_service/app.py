@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from convo_service import schemas
 from convo_service.db.engine import Database, open_database
 from convo_service.llm.client import LLMClient
-from convo_service.routes import conversations, health, notes, problems, profiles, seeds, users
+from convo_service.routes import conversations, health, notes, problems, profiles, seeds, turns, users
 from convo_service.routes.deps import Services, only_known_parameters
 from convo_service.routes.middleware import RequestEdge
 from convo_service.services.arrivals import Clock
@@ -22,6 +22,7 @@ from convo_service.services.keys import Keys
 from convo_service.services.previews import Previews
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
+from convo_service.services.turns import Turns
 from convo_service.settings import Settings
 
 Beside = Callable[[Sweep], AbstractAsyncContextManager[None]]
@@ -51,17 +52,19 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be an answer without a key, and to the host that a caller names
     )
+    service = ConversationService(database, client, settings, clock)
     app.state.services = Services(
         settings=settings,
         clock=clock,
         database=database,
         keys=Keys(database, settings),
-        conversations=ConversationService(database, client, settings, clock),
+        conversations=service,
+        turns=Turns(database, client, service, settings, clock),
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for room in (conversations, users, profiles, notes, seeds, health):
+    for room in (conversations, turns, users, profiles, notes, seeds, health):
         app.include_router(room.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -14,6 +14,9 @@ CREATED = "created"  # OpenAI has answered, and nothing of it is written down
 AFTER_T3 = "after_t3"
 SEEDED = "seeded"
 AFTER_T4 = "after_t4"  # the reply is not sent
+BEFORE_ASKING = "before_asking"  # the turn is in progress
+REPLIED = "replied"  # the model has answered, and nothing of it is written down
+COMPLETED = "completed"  # the turn is, and nobody knows yet
 
 _passed: Counter[str] = Counter()
 

@@ -14,6 +14,7 @@ class ConvoError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.retry_after = retry_after  # seconds
+        self.turn_id: str | None = None  # of the turn that failed with it
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -122,6 +123,13 @@ class TemplateNotFound(NotFound):
     title = "No template has this name"
 
 
+class TurnNotFound(NotFound):
+    """No turn has this id."""
+
+    code = "turn_not_found"
+    title = "No turn has this id"
+
+
 class NoteNotFound(NotFound):
     """No note has this id."""
 
@@ -168,6 +176,14 @@ class OpeningInProgress(ConvoError):
     title = "This user's conversation is being opened; repeat the request"
 
 
+class TurnInProgress(ConvoError):
+    """The same message is being answered, or others of this user were for too long."""
+
+    status_code = 409
+    code = "turn_in_progress"
+    title = "This user's turn is still in progress; repeat the request"
+
+
 class SummaryInProgress(ConvoError):
     """Somebody is asking the model about this conversation at this moment."""
 
@@ -201,6 +217,10 @@ class UpstreamUnavailable(Unavailable):
     code = "upstream_unavailable"
     title = "OpenAI does not answer at the moment; the message is kept, repeat the request"
 
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = 5, uncertain: bool = False) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.uncertain = uncertain  # OpenAI may have done it without our hearing of it
+
 
 class SummaryFailed(UpstreamUnavailable):
     """The model did not answer an operator who asked for a summary."""
@@ -210,6 +230,29 @@ class SummaryFailed(UpstreamUnavailable):
 
 class UpstreamRefused(UpstreamUnavailable):
     """OpenAI understood and refused: the same request would be refused again."""
+
+
+class UpstreamLocked(UpstreamUnavailable):
+    """OpenAI makes another answer in this conversation at this moment."""
+
+
+class UpstreamLost(UpstreamUnavailable):
+    """OpenAI has no such conversation any more."""
+
+
+class UpstreamFailed(ConvoError):
+    """The model was asked and gave no reply; the message is kept, and the same request asks again."""
+
+    status_code = 502
+    code = "upstream_failed"
+    title = "The model gave no reply; the message is kept, repeat the request"
+
+
+class ModelNotConfigured(Unavailable):
+    """A turn came, and the installation has no OPENAI_MODEL."""
+
+    code = "model_not_configured"
+    title = "Turns need OPENAI_MODEL"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -231,3 +274,8 @@ class MigrationsPending(Unavailable):
 
     code = "migrations_pending"
     title = "The database is of another version: run `convo-service migrate`"
+
+
+def all_kinds(kind: type[ConvoError] = ConvoError) -> list[type[ConvoError]]:
+    """Every error of the tree, the general before the special."""
+    return [kind, *(one for below in kind.__subclasses__() for one in all_kinds(below))]

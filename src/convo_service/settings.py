@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     openai_model: str | None = None
     summary_model: str | None = None
+    openai_timeout_seconds: float = Field(30, gt=0, le=600, allow_inf_nan=False)
+    instructions: str | None = None
 
     rollout_percent: float = Field(100, ge=0, le=100)
     rollout_users: str = ""

@@ -8,22 +8,22 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convo_service.errors import UpstreamRefused, UpstreamUnavailable
-from convo_service.llm import faults
+from convo_service.errors import UpstreamLocked, UpstreamLost, UpstreamRefused, UpstreamUnavailable
+from convo_service.llm import faults, replies
 from convo_service.llm.breaker import Breaker, CircuitOpen
+from convo_service.llm.replies import OnDelta, Prompt, Reply
 from convo_service.telemetry import failure, get_logger
 
 if TYPE_CHECKING:
     import httpx2
     import openai
-    from openai.types.responses import Response
     from starlette.types import ASGIApp
 
 CONNECT_SECONDS = 2.0
-IN_PARALLEL = 20  # calls of one process
+IN_PARALLEL = 20  # calls of one process, beside
+REPLIES_IN_PARALLEL = 100  # which take seconds, and would leave no place for those who open a conversation
 MOST_ATTEMPTS = 3  # of a call that is surely not carried out
 PAGE = 100  # items
-MAX_COUNT = 2**31 - 1
 MAX_OUTPUT_TOKENS = 8000  # a summary has about a thousand; the rest is for models that think before
 _CONVERSATION_ID = re.compile(r"conv_[A-Za-z0-9_-]{8,120}")
 
@@ -41,17 +41,6 @@ class Question:
     content: str
     schema: dict[str, Any]
     user_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a model answered, and what that used; `text` is empty when it refused, failed, or was cut off."""
-
-    text: str
-    status: str
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    output_tokens: int = 0
 
 
 class LLMClient:
@@ -73,9 +62,9 @@ class LLMClient:
         self._base_url = base_url
         self._http_client = http_client
         self._sdk: openai.AsyncOpenAI | None = None
-        self._places = asyncio.Semaphore(IN_PARALLEL)
-        # A model that fails has to keep nobody from opening conversations, and the other way round.
+        # A model that fails, or is slow, has to keep nobody from opening conversations, and the other way round.
         self._breakers = (Breaker(clock), Breaker(clock))
+        self._places = (asyncio.Semaphore(IN_PARALLEL), asyncio.Semaphore(REPLIES_IN_PARALLEL))
 
     @classmethod
     def against(cls, app: "ASGIApp", *, clock: Callable[[], float] = time.monotonic) -> "LLMClient":
@@ -147,9 +136,46 @@ class LLMClient:
                 max_output_tokens=MAX_OUTPUT_TOKENS,
                 safety_identifier=question.user_hash,
             )
-            return _reply(made)
+            return replies.read(made)
 
         return await self._call("responses.create", deadline, ask)
+
+    async def reply(self, prompt: Prompt, *, deadline: float, on_delta: OnDelta | None = None) -> Reply:
+        """Have a message answered in its conversation; `on_delta` is told each piece as it comes.
+
+        Raises UpstreamLocked while another answer is made there, and UpstreamLost when it is not there any more.
+        """
+        try:
+            return await self._call(
+                "responses.create",
+                deadline,
+                lambda sdk: replies.streamed(sdk, prompt, on_delta) if on_delta else replies.whole(sdk, prompt),
+            )
+        except UpstreamRefused as error:
+            if faults.is_lost(error.__cause__) and not await self._is_there(prompt.conversation_id, deadline):
+                raise UpstreamLost from error
+            raise
+
+    async def find_reply(self, conversation_id: str, text: str, *, after: str | None, deadline: float) -> Reply | None:
+        """The answer to a text that was given without our hearing of it: both are the newest items, behind `after`."""
+        try:
+            return await self._call(
+                "items.list", deadline, lambda sdk: replies.find(sdk, conversation_id, text, after=after)
+            )
+        except UpstreamRefused as error:
+            if faults.is_lost(error.__cause__):
+                return None  # a conversation that is not there has no answer either
+            raise
+
+    async def _is_there(self, conversation_id: str, deadline: float) -> bool:
+        """Whether a conversation exists: a 404 may also speak of the model."""
+        try:
+            await self._call(
+                "conversations.retrieve", deadline, lambda sdk: sdk.conversations.retrieve(conversation_id)
+            )
+        except UpstreamRefused as error:
+            return not faults.is_lost(error.__cause__)
+        return True
 
     async def look_up(self, model: str, *, deadline: float) -> None:
         """See whether the key is taken and the model is there; costs nothing."""
@@ -187,8 +213,9 @@ class LLMClient:
         """One deadline for the whole call (a drip of single bytes defeats read timeouts), one kind of error."""
         started = time.monotonic()
         try:
-            with self._breakers[operation.startswith("responses.")].guard(faults.weight):
-                async with asyncio.timeout(max(0.0, deadline - started)), self._places:
+            is_reply = operation.startswith("responses.")
+            with self._breakers[is_reply].guard(faults.weight):
+                async with asyncio.timeout(max(0.0, deadline - started)), self._places[is_reply]:
                     return await work(self._client())
         except CircuitOpen as error:
             raise UpstreamUnavailable(retry_after=error.seconds) from error
@@ -203,8 +230,7 @@ class LLMClient:
                 seconds=round(time.monotonic() - started, 3),
                 **failure(error),
             )
-            refused = UpstreamRefused if faults.is_final(error) else UpstreamUnavailable
-            raise refused(retry_after=faults.retry_after(error)) from error
+            raise _as_ours(error) from error
 
     def _client(self) -> "openai.AsyncOpenAI":
         """Build the SDK when it is first needed: it costs half a second to import, and wants a key at once."""
@@ -222,30 +248,11 @@ class LLMClient:
         return self._sdk
 
 
-def _reply(made: "Response") -> Reply:
-    """The text of a completed run; the SDK validates nothing, so anything may be missing or of another type."""
-    if not isinstance(getattr(made, "id", None), str):
-        raise faults.NoAnswer
-    usage = made.usage
-    try:
-        refused = any(part.type == "refusal" for item in made.output if item.type == "message" for part in item.content)
-        text = made.output_text
-    except (TypeError, AttributeError):
-        raise faults.NoAnswer from None
-    status = "refused" if refused else made.status or "unknown"
-    return Reply(
-        text=text if status == "completed" else "",
-        status=status,
-        input_tokens=_count(usage, "input_tokens"),
-        cached_input_tokens=_count(getattr(usage, "input_tokens_details", None), "cached_tokens"),
-        output_tokens=_count(usage, "output_tokens"),
-    )
-
-
-def _count(usage: object, name: str) -> int:
-    """A count of tokens as a database can hold it; what is missing or no count is zero."""
-    found = getattr(usage, name, None)
-    return min(max(found, 0), MAX_COUNT) if isinstance(found, int) else 0
+def _as_ours(error: Exception) -> UpstreamUnavailable:
+    if faults.is_locked(error):
+        return UpstreamLocked(retry_after=1)
+    kind = UpstreamRefused if faults.is_final(error) else UpstreamUnavailable
+    return kind(retry_after=faults.retry_after(error), uncertain=faults.may_have_happened(error))
 
 
 def _suppress_not_found() -> "AbstractContextManager[None]":

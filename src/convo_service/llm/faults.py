@@ -26,7 +26,7 @@ def is_final(error: Exception) -> bool:
     status = getattr(error, "status_code", None)
     if not isinstance(status, int) or not 400 <= status < 500:
         return False
-    return status not in (401, 403, 408, 409, 429) and getattr(error, "code", None) != "conversation_locked"
+    return status not in (401, 403, 408, 409, 429) and not is_locked(error)
 
 
 def retry_after(error: Exception) -> int:
@@ -50,6 +50,23 @@ def was_not_sent(error: BaseException | None) -> bool:
     return isinstance(
         getattr(error, "__cause__", None), httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout
     )
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Whether another answer is being made in the same conversation: OpenAI makes one at a time."""
+    return getattr(error, "code", None) == "conversation_locked"
+
+
+def is_lost(error: BaseException | None) -> bool:
+    """Whether something that the request names is not there; a model that does not exist says so."""
+    return getattr(error, "status_code", None) == 404 and getattr(error, "code", None) != "model_not_found"
+
+
+def may_have_happened(error: BaseException) -> bool:
+    """Whether OpenAI may have carried out what it did not say: it was sent, and nobody refused it."""
+    status = getattr(error, "status_code", None)
+    refused = isinstance(status, int) and 400 <= status < 500
+    return not (refused or was_not_sent(error) or isinstance(error, CircuitOpen))
 
 
 def wait_before_repeat(error: Exception) -> bool | float:

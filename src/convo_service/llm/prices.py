@@ -1,21 +1,32 @@
-"""What a model call cost: genai-prices knows the prices, which change every month."""
+"""What a model costs: genai-prices knows the prices, which change every month."""
+
+from functools import lru_cache
+
+from convo_service.domain.usage import Prices
 
 OPENAI_URL = "https://api.openai.com/v1"
+UNIT = 1000  # tokens: a price that rises with the prompt's length is taken at its beginning
 
 
-def cost_usd(
-    model: str, *, base_url: str | None, input_tokens: int, cached_input_tokens: int, output_tokens: int
-) -> float | None:
-    """The price in US dollars; None when the provider or the model has no known price.
+@lru_cache(maxsize=256)
+def prices_of(model: str, base_url: str | None) -> Prices | None:
+    """The prices of a model; None when the provider or the model has no known price.
 
     To be run in a thread: the first call reads the prices, which takes half a second.
     """
     from genai_prices import Usage, calc_price
 
-    usage = Usage(
-        input_tokens=input_tokens, cache_read_tokens=min(cached_input_tokens, input_tokens), output_tokens=output_tokens
-    )
+    def price(**tokens: int) -> float:
+        usage = Usage(**tokens)
+        return float(calc_price(usage, model, provider_api_url=base_url or OPENAI_URL).total_price) / UNIT
+
     try:
-        return float(calc_price(usage, model, provider_api_url=base_url or OPENAI_URL).total_price)
-    except Exception:  # a price is never worth a summary
+        plain = price(input_tokens=UNIT)
+        return Prices(
+            input=plain,
+            cached_input=price(input_tokens=UNIT, cache_read_tokens=UNIT),
+            cache_write=price(input_tokens=UNIT, cache_write_tokens=UNIT),
+            output=price(output_tokens=UNIT),
+        )
+    except Exception:  # a price is never worth a reply
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from convo_service import schemas
+from convo_service import errors, schemas
 from convo_service.db import models
 from convo_service.domain.seed import Part
 from convo_service.domain.text import clean, cut
@@ -13,6 +13,7 @@ from convo_service.services.arrivals import Answer, Call
 from convo_service.services.history import ConversationFilter, Listing, Page
 from convo_service.services.messages import NewMessage
 from convo_service.services.previews import Preview
+from convo_service.services.turn_records import TurnView
 from convo_service.services.users import UserView
 from convo_service.settings import Settings
 
@@ -92,6 +93,29 @@ def got(answer: Answer) -> schemas.GotOrCreated:
         message=message_out(answer.message) if answer.message is not None else None,
         degraded="stale_conversation" if answer.degraded else None,
     )
+
+
+def turn_out(view: TurnView) -> schemas.Turn:
+    """A turn with its conversation, reply and usage."""
+    turn, failed = view.turn, view.turn.status == "failed"
+    return schemas.Turn(
+        id=turn.id,
+        user_id=turn.user_id,
+        status="in_progress" if turn.status == "waiting" else turn.status,
+        conversation=conversation_out(view.conversation) if view.conversation is not None else None,
+        created=turn.created,
+        duplicate=view.duplicate,
+        command="new_conversation" if view.message.is_command and not view.message.late else None,
+        reply=schemas.TurnReply(message_id=view.reply.id, text=view.reply.text) if view.reply is not None else None,
+        usage=schemas.TurnUsage.model_validate(view.call) if view.call is not None else None,
+        latency_ms=turn.latency_ms,
+        error=_turn_error(turn.error_code) if failed and turn.error_code else None,
+    )
+
+
+def _turn_error(code: str) -> schemas.TurnError:
+    known = {one.code: one.title for one in errors.all_kinds()}
+    return schemas.TurnError(code=code, message=known.get(code, errors.ConvoError.title))
 
 
 def conversation_out(row: models.Conversation) -> schemas.Conversation:

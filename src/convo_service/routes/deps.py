@@ -15,6 +15,7 @@ from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
 from convo_service.services.keys import Holder, Keys, Scope
 from convo_service.services.previews import Previews
+from convo_service.services.turns import Turns
 from convo_service.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `convo-service keys create`")
@@ -29,6 +30,7 @@ class Services:
     database: Database
     keys: Keys
     conversations: ConversationService
+    turns: Turns
     previews: Previews
 
 

@@ -13,7 +13,7 @@ from convo_service import errors
 from convo_service.db.faults import is_passing
 from convo_service.errors import ConvoError
 from convo_service.routes.deps import published_operations
-from convo_service.telemetry import failure, get_logger, request_id
+from convo_service.telemetry import crash, failure, get_logger, request_id
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -40,7 +40,21 @@ def install(app: FastAPI) -> None:
 
 def problem(error: ConvoError, path: str, details: list[dict[str, Any]] | None = None) -> Response:
     """Render an error. Escaped as ASCII: a field name in `errors` may hold what UTF-8 cannot."""
-    body = {
+    return Response(json.dumps(body(error, path, details)), error.status_code, dict(error.headers), MEDIA_TYPE)
+
+
+def known(error: BaseException) -> ConvoError:
+    """An error that happened when the answer had begun already, as one that this service answers on purpose."""
+    if isinstance(error, ConvoError):
+        return error
+    passes = isinstance(error, OSError | sa.exc.SQLAlchemyError) and is_passing(error)
+    log.error("stream_failed", **(failure(error) if passes else crash(error)))
+    return errors.DatabaseUnavailable() if passes else ConvoError()
+
+
+def body(error: ConvoError, path: str, details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """What a problem says."""
+    said: dict[str, Any] = {
         "type": f"urn:convo-service:problem:{error.code}",
         "title": error.title,
         "status": error.status_code,
@@ -50,8 +64,10 @@ def problem(error: ConvoError, path: str, details: list[dict[str, Any]] | None =
         "request_id": request_id.get() or "",
     }
     if details is not None:
-        body["errors"] = details
-    return Response(json.dumps(body), error.status_code, dict(error.headers), MEDIA_TYPE)
+        said["errors"] = details
+    if error.turn_id is not None:
+        said["turn_id"] = error.turn_id
+    return said
 
 
 async def _on_known(request: Request, error: Exception) -> Response:

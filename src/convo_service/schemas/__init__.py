@@ -38,6 +38,7 @@ from convo_service.schemas.memory import (
     SummaryEntry,
     SummaryUsage,
 )
+from convo_service.schemas.turns import NewTurn, ReplyDelta, Turn, TurnError, TurnReply, TurnUsage
 from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Lookup",
     "Message",
     "NewNote",
+    "NewTurn",
     "Note",
     "NoteQuery",
     "NoteUpdate",
@@ -65,6 +67,7 @@ __all__ = [
     "Profile",
     "ProfileUpdate",
     "Quote",
+    "ReplyDelta",
     "Request",
     "Reset",
     "Response",
@@ -77,6 +80,10 @@ __all__ = [
     "SummaryUsage",
     "ThreadQuery",
     "TopicName",
+    "Turn",
+    "TurnError",
+    "TurnReply",
+    "TurnUsage",
     "Usage",
     "User",
     "UserQuery",

@@ -183,3 +183,4 @@ class Problem(Response):
     instance: str
     request_id: str
     errors: list[dict[str, Any]] | None = None
+    turn_id: str | None = Field(None, description="The turn that failed with it")

@@ -1,6 +1,6 @@
 """T1 of the opening protocol: a message arrives, is stored, and finds its conversation or claims the next one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from convo_service.settings import Settings
 GENERAL = "general"
 
 Clock = Callable[[], datetime]
+OnArrival = Callable[[AsyncSession, User, Message], Awaitable[None]]
 
 
 def check_topic(topic: str, settings: Settings) -> None:
@@ -30,7 +31,10 @@ def check_topic(topic: str, settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a gateway asks for: the conversation of this identity, for this message."""
+    """What a gateway asks for: the conversation of this identity, for this message.
+
+    `on_arrival` takes part in the transaction that stores the message, whenever it is carried out.
+    """
 
     identity: str
     aliases: Sequence[str] = ()
@@ -38,6 +42,7 @@ class Call:
     topic: str = GENERAL
     template: str | None = None
     seed_message: bool = False
+    on_arrival: OnArrival | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,15 @@ class Arrivals:
         user, taken = await users.arrive(tx, call.identity, call.aliases, at=at, rollout=self.rollout)
         message = None
         if call.message is not None:
-            message = await messages.known(tx, user.id, call.message)
-            if message is not None and message.conversation_id is not None:
-                return await _known(tx, message)
-            message = message or messages.store(
+            known = await messages.known(tx, user.id, call.message)
+            message = known or messages.store(
                 tx, user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
             )
+            if call.on_arrival is not None and (message.conversation_id is not None or not taken):
+                await tx.flush()
+                await call.on_arrival(tx, user, message)
+            if message.conversation_id is not None:
+                return await _known(tx, message)
         if taken:
             return IdentityTaken()
         return await self._place(tx, call, user, message, at)

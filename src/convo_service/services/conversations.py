@@ -121,6 +121,15 @@ class ConversationService:
             await windows.close(tx, found, Reason.OPERATOR, now, sweep_at=now)
             return await windows.get(tx, found.user_id, found.id)
 
+    async def lose(self, lost: Conversation, message: Message) -> None:
+        """Close a conversation that OpenAI does not have any more, and let a message of it find the next one."""
+        async with self._database.write.begin() as tx:
+            await users.lock(tx, lost.user_id)
+            await windows.close(tx, lost, Reason.LOST_UPSTREAM, self._clock(), sweep_at=None)
+            current = await tx.get_one(Message, (message.user_id, message.id))
+            if current.conversation_id is not None:
+                messages.leave(current, await windows.get(tx, lost.user_id, current.conversation_id))
+
     def _check(self, call: Call) -> None:
         check_topic(call.topic, self._settings)
         if call.template is not None:

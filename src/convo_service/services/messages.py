@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, Message, User
+from convo_service.domain.baseline import item_tokens
 from convo_service.domain.commands import command_length
 from convo_service.domain.digest import Said
 from convo_service.domain.ids import new_id
@@ -28,6 +29,7 @@ class NewMessage:
     external_id: str | None = None
     sent_at: datetime | None = None
     usage: dict[str, Any] | None = None
+    is_notice: bool = False  # our own answer to a command: shown in the history, and no talk
 
 
 def event_time(sent_at: datetime | None, now: datetime) -> datetime:
@@ -60,17 +62,26 @@ def store(
         topic=topic,
         direction=new.direction,
         text=new.text,
-        command_length=command_length(new.text, commands) if new.direction == "inbound" else 0,
+        command_length=_silent(new, commands),
         external_id=new.external_id,
         sent_at=at,
         received_at=now,
         usage=new.usage,
     )
     tx.add(message)
-    user.message_count += bool(message.said)
+    if message.said:
+        user.message_count += 1
+        user.talk_tokens += item_tokens(message.said)
     user.first_seen_at = min(user.first_seen_at, at)
     user.last_seen_at = max(user.last_seen_at, at)
     return message
+
+
+def _silent(new: NewMessage, commands: Collection[str]) -> int:
+    """How many leading characters belong to no talk."""
+    if new.direction == "outbound":
+        return len(new.text) if new.is_notice else 0
+    return command_length(new.text, commands)
 
 
 def join(message: Message, conversation: Conversation, *, moves_window: bool, rules: SweepRules) -> None:
@@ -78,6 +89,7 @@ def join(message: Message, conversation: Conversation, *, moves_window: bool, ru
     message.conversation_id = conversation.id
     if message.said:
         conversation.message_count += 1
+        conversation.talk_tokens += item_tokens(message.said)
         if conversation.is_active:
             conversation.sweep_at = sooner(
                 conversation.sweep_at, conversation.message_count, rules, conversation.timeout, message.received_at
@@ -86,6 +98,14 @@ def join(message: Message, conversation: Conversation, *, moves_window: bool, ru
     if moves_window:
         conversation.last_inbound_at = message.sent_at
         conversation.inbound_received_at = message.received_at
+
+
+def leave(message: Message, conversation: Conversation) -> None:
+    """Take a message out of a conversation that never got to see it, so that it finds another."""
+    message.conversation_id = message.answered_conversation_id = None
+    if message.said:
+        conversation.message_count -= 1
+        conversation.talk_tokens -= item_tokens(message.said)
 
 
 async def append(

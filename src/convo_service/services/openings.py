@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import database_time
 from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, RemoteId, Seed, User
 from convo_service.db.statements import insert_ignore
+from convo_service.domain.baseline import item_tokens
 from convo_service.domain.ids import new_id
+from convo_service.domain.record import PREAMBLE
 from convo_service.domain.sweep import first_look
 from convo_service.domain.window import Reason
 from convo_service.services import messages, users, windows
@@ -246,6 +248,7 @@ async def finish(
         parent_conversation_id=opening.parent_conversation_id,
         timeout_seconds=settings.window.total_seconds(),
         sweep_at=first_look(rules, settings.window, now),
+        start_tokens=_size(opening.seed),
     )
     tx.add(conversation)
     await tx.flush()
@@ -257,6 +260,14 @@ async def finish(
         if answers:
             message.answered_conversation_id = conversation.id
     await tx.delete(opening)
+
+
+def _size(seed: dict[str, Any] | None) -> int:
+    """What a conversation starts with, in estimated tokens."""
+    if seed is None:
+        return 0
+    carried = [str(one["content"]) for one in seed["carried"]]
+    return sum(item_tokens(text) for text in ([PREAMBLE, seed["text"], *carried] if seed["text"] else carried))
 
 
 async def _keep_seed(tx: AsyncSession, opening: Opening, conversation: Conversation) -> None:

@@ -61,7 +61,14 @@ async def in_time(work: Coroutine[Any, Any, Result]) -> Result:
 
 def in_background(work: Coroutine[Any, Any, None]) -> None:
     """Do something that nobody waits for."""
-    _let_go_on(asyncio.create_task(work))
+    goes_on(work)
+
+
+def goes_on(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    """Something that goes on to its end, even when whoever waits for it has left."""
+    task = asyncio.create_task(work)
+    _let_go_on(task)
+    return task
 
 
 def _let_go_on(task: asyncio.Task[Any]) -> None:

@@ -12,16 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database, database_time
-from convo_service.db.models import Conversation, Message, Profile, Seed, Summary
+from convo_service.db.models import Conversation, Message, Profile, Seed, Summary, User
 from convo_service.domain.digest import Entry
 from convo_service.domain.edits import edited
 from convo_service.domain.ids import new_id
 from convo_service.domain.summary import Checked, Evidence, OpenNote, checked, instructions, transcript
+from convo_service.domain.usage import Prices, Usage
 from convo_service.errors import UpstreamRefused, UpstreamUnavailable
-from convo_service.llm.client import LLMClient, Question, Reply
-from convo_service.llm.prices import cost_usd
+from convo_service.llm.client import LLMClient, Question
+from convo_service.llm.replies import Reply
 from convo_service.llm.summary import SCHEMA, Unreadable, prompt_hash, read_summary
-from convo_service.services import edits, entries, findings, messages, notes, users
+from convo_service.services import edits, entries, findings, ledger, messages, notes, users
 from convo_service.services.arrivals import Clock
 from convo_service.settings import Settings
 from convo_service.telemetry import get_logger
@@ -92,8 +93,8 @@ class Summaries:
             summary=asked.id,
             model=asked.question.model,
             status=reply.status if reply is not None else None,
-            input_tokens=reply.input_tokens if reply is not None else 0,
-            output_tokens=reply.output_tokens if reply is not None else 0,
+            input_tokens=reply.usage.input_tokens if reply is not None and reply.usage is not None else 0,
+            output_tokens=reply.usage.output_tokens if reply is not None and reply.usage is not None else 0,
             dropped=dict(found.dropped) if found is not None else {},
             seconds=round(time.monotonic() - started, 3),
         )
@@ -151,13 +152,12 @@ class Summaries:
         return await asyncio.to_thread(checked, draft, evidence)
 
     async def _settle(self, asked: Asked, reply: Reply | None, state: State, found: Checked | None) -> State:
-        cost = await self._cost(asked.question.model, reply) if reply is not None else None
+        prices = await ledger.look_up_prices(asked.question.model, self.settings)
         async with self.database.write.begin() as tx:
-            await users.lock(tx, asked.user_id)
+            user = await users.lock(tx, asked.user_id)
             row = await tx.get_one(Summary, (asked.user_id, asked.id))
             if reply is not None:
-                row.input_tokens, row.cached_input_tokens = reply.input_tokens, reply.cached_input_tokens
-                row.output_tokens, row.cost_usd = reply.output_tokens, cost
+                await self._enter(tx, user, row, reply, prices)
             if row.state != "asked":  # our lease was over, and somebody asked anew
                 row.state = "late" if reply is not None else row.state
                 return "late"
@@ -166,15 +166,13 @@ class Summaries:
                 await findings.keep(tx, row, found, shown=asked.note_ids, now=self.clock())
             return state
 
-    async def _cost(self, model: str, reply: Reply) -> float | None:
-        return await asyncio.to_thread(
-            cost_usd,
-            model,
-            base_url=self.settings.openai_base_url,
-            input_tokens=reply.input_tokens,
-            cached_input_tokens=reply.cached_input_tokens,
-            output_tokens=reply.output_tokens,
-        )
+    async def _enter(self, tx: AsyncSession, user: User, row: Summary, reply: Reply, prices: Prices | None) -> None:
+        """What it used stands with the summary, and in the ledger among all calls of models."""
+        used = reply.usage or Usage()
+        call = ledger.Call("summary", row.id, row.model, reply.usage, self.clock(), prices)
+        entered = ledger.enter(tx, user, await tx.get_one(Conversation, (user.id, row.conversation_id)), call)
+        row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens
+        row.output_tokens, row.cost_usd = used.output_tokens, entered.cost_usd
 
 
 async def read_count(tx: AsyncSession, conversation: Conversation) -> int:

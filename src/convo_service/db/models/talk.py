@@ -1,0 +1,136 @@
+"""What was said, in which conversation, and what a conversation started with."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
+
+from convo_service.db.models.base import Base, Id, Word
+
+
+class Conversation(Base, kw_only=True):
+    """One conversation at OpenAI, that is one window; `id` is OpenAI's id."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        sa.Index(
+            "uq_conversations_active",
+            "user_id",
+            "topic",
+            unique=True,
+            sqlite_where=sa.text("is_active = 1"),
+            postgresql_where=sa.text("is_active"),
+        ),
+        sa.Index(None, "id"),
+        sa.Index(None, "last_message_at", "id"),
+        sa.Index(None, "user_id", "last_message_at", "id"),
+        sa.Index(None, "user_id", "topic", "created_at", "number"),
+        sa.Index(
+            "ix_conversations_sweep_at",
+            "sweep_at",
+            sqlite_where=sa.text("sweep_at IS NOT NULL"),
+            postgresql_where=sa.text("sweep_at IS NOT NULL"),
+        ),
+        sa.ForeignKeyConstraint(["user_id", "parent_conversation_id"], ["conversations.user_id", "conversations.id"]),
+    )
+
+    user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    number: Mapped[int]  # the user's first is 1: the order of opening, when two were opened in one second
+    topic: Mapped[str] = mapped_column(sa.String(64))
+    template: Mapped[str | None] = mapped_column(sa.String(64), default=None)
+    cohort: Mapped[str] = mapped_column(Word)
+    identity: Mapped[str] = mapped_column(sa.String(128))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime]  # event time of the message that opened it
+    last_message_at: Mapped[datetime]
+    last_inbound_at: Mapped[datetime]  # what the window is judged on
+    inbound_received_at: Mapped[datetime]  # wall clock of that message: the sweep waits for both
+    closed_at: Mapped[datetime | None] = mapped_column(default=None)  # wall clock
+    created_reason: Mapped[str] = mapped_column(Word)
+    closed_reason: Mapped[str | None] = mapped_column(Word, default=None)
+    parent_conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
+    timeout_seconds: Mapped[float]
+    message_count: Mapped[int] = mapped_column(default=0)
+    talk_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what was said here, as it is estimated
+    start_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what it started with: seed, carried talk
+    last_item_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # of our last turn, at OpenAI
+    # When the sweep has to look at it next, by the service's clock; None: never again. A row that nobody set it for,
+    # such as an adopted one, is looked at once.
+    sweep_at: Mapped[datetime | None] = mapped_column(default=None, server_default="1970-01-01 00:00:00.000000")
+    seed: Mapped["Seed | None"] = relationship(
+        primaryjoin=lambda: sa.and_(
+            Conversation.user_id == foreign(Seed.user_id), Conversation.id == foreign(Seed.conversation_id)
+        ),
+        viewonly=True,
+        lazy="raise",
+        init=False,
+    )
+
+    @property
+    def timeout(self) -> timedelta:
+        """The window that this conversation was opened with."""
+        return timedelta(seconds=self.timeout_seconds)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the window ends if nobody writes; None when it is over or never ends."""
+        if not self.is_active or self.cohort == "holdout":
+            return None
+        return self.last_inbound_at + self.timeout
+
+
+class Seed(Base, kw_only=True):
+    """What a conversation started with, and which messages each entry rests on."""
+
+    __tablename__ = "seeds"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["user_id", "conversation_id"], ["conversations.user_id", "conversations.id"]),
+    )
+
+    user_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    text: Mapped[str]
+    generator: Mapped[str] = mapped_column(Word)
+    tokens: Mapped[int]
+    entries: Mapped[list[dict[str, Any]]] = mapped_column(sa.JSON)
+    from_message_id: Mapped[str | None] = mapped_column(Id, default=None)
+    to_message_id: Mapped[str | None] = mapped_column(Id, default=None)
+    covered_count: Mapped[int] = mapped_column(default=0)
+
+
+class Message(Base, kw_only=True):
+    """What was said, by either side, for ever."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        sa.UniqueConstraint("user_id", "external_id"),
+        sa.Index(None, "user_id", "sent_at", "id"),
+        sa.Index(None, "user_id", "conversation_id", "sent_at", "id"),
+        sa.ForeignKeyConstraint(["user_id", "conversation_id"], ["conversations.user_id", "conversations.id"]),
+    )
+
+    user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    topic: Mapped[str] = mapped_column(sa.String(64))
+    conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
+    answered_conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # None: not answered yet
+    direction: Mapped[str] = mapped_column(Word)
+    text: Mapped[str]
+    command_length: Mapped[int] = mapped_column(default=0)  # leading characters that are a command, not talk
+    external_id: Mapped[str | None] = mapped_column(sa.String(256), default=None)
+    sent_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    late: Mapped[bool] = mapped_column(default=False)
+    usage: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # as a gateway reported it
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it began with a reset command."""
+        return self.command_length > 0
+
+    @property
+    def said(self) -> str:
+        """What belongs to the talk: the text without its command; empty for a command alone."""
+        return self.text[self.command_length :]

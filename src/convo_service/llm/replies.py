@@ -1,0 +1,142 @@
+"""Responses of a model: how they are asked for, whole or as a stream, and what is made of them."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convo_service.domain.usage import Usage
+from convo_service.llm import faults
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.responses import Response
+
+MAX_COUNT = 2**31 - 1
+RECENT_ITEMS = 50  # of which an answer that nobody heard is one
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+_DELTAS = ("response.output_text.delta", "response.refusal.delta")
+
+OnDelta = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A message that a model is to answer in its conversation."""
+
+    model: str
+    conversation_id: str
+    text: str
+    instructions: str | None
+    turn_id: str
+    user_hash: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the request says. Truncation would take the oldest items first, and that is the seed."""
+        return {
+            "model": self.model,
+            "conversation": self.conversation_id,
+            "input": [{"role": "user", "content": self.text}],
+            "truncation": "disabled",
+            "metadata": {"service": "convo_service", "turn": self.turn_id},
+            "safety_identifier": self.user_hash,
+            **({"instructions": self.instructions} if self.instructions else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said, and what that used; `usage` is None when nobody told."""
+
+    said: str  # a refusal and a text that was cut off, too
+    status: str  # completed | refused | incomplete | failed | ...
+    usage: Usage | None = None
+    item_id: str | None = None  # the last one that it left in its conversation
+    first_token_seconds: float | None = None  # of a stream
+
+    @property
+    def text(self) -> str:
+        """A whole answer; empty when it refused, failed, or was cut off."""
+        return self.said if self.status == "completed" else ""
+
+
+async def whole(sdk: "openai.AsyncOpenAI", prompt: Prompt) -> Reply:
+    """Ask, and wait for all of it."""
+    return read(await sdk.responses.create(**prompt.arguments))
+
+
+async def streamed(sdk: "openai.AsyncOpenAI", prompt: Prompt, on_delta: OnDelta) -> Reply:
+    """Ask, and pass on each piece as it comes; a stream that ends without its last event is no answer."""
+    started, first = time.monotonic(), None
+    async with await sdk.responses.create(**prompt.arguments, stream=True) as events:
+        async for event in events:
+            if event.type in _DELTAS:
+                first = first or time.monotonic() - started
+                on_delta(storable(event.delta))
+            elif event.type in _ENDS:
+                return read(event.response, first_token_seconds=first)
+    raise faults.NoAnswer
+
+
+def read(made: "Response", *, first_token_seconds: float | None = None) -> Reply:
+    """What a response says; the SDK validates nothing, so anything may be missing or of another type."""
+    if not isinstance(getattr(made, "id", None), str):
+        raise faults.NoAnswer
+    try:
+        messages = [item for item in made.output if item.type == "message"]
+        refusals = [part.refusal for item in messages for part in item.content if part.type == "refusal"]
+        said = "\n".join(refusals) if refusals else made.output_text
+        item_id = made.output[-1].id if made.output else None
+    except (TypeError, AttributeError):
+        raise faults.NoAnswer from None
+    status = "refused" if refusals else made.status or "unknown"
+    return Reply(storable(said), status, _usage(made), item_id, first_token_seconds)
+
+
+async def find(sdk: "openai.AsyncOpenAI", conversation_id: str, text: str, *, after: str | None) -> Reply | None:
+    """The answer to a text when both are the newest items of a conversation, later than the item `after`."""
+    items = (await sdk.conversations.items.list(conversation_id, limit=RECENT_ITEMS, order="desc")).data or []
+    said: list[str] = []
+    for item in _until(items, after):
+        if item.type != "message":
+            continue
+        if item.role != "assistant":
+            return Reply(said[0], "completed", item_id=items[0].id) if said and _text_of(item) == text else None
+        said.append(storable(_text_of(item)))
+    return None
+
+
+def _until(items: Iterable[Any], last: str | None) -> Iterable[Any]:
+    for item in items:
+        if item.id == last:
+            return
+        yield item
+
+
+def _text_of(item: Any) -> str:
+    return "".join(getattr(part, "text", None) or getattr(part, "refusal", None) or "" for part in item.content)
+
+
+def storable(text: str) -> str:
+    """Without what a database cannot store: NUL, and halves of surrogate pairs."""
+    return "".join(one for one in text if one != "\0" and not "\ud800" <= one <= "\udfff")
+
+
+def _usage(made: "Response") -> Usage | None:
+    used = made.usage
+    if not isinstance(getattr(used, "input_tokens", None), int):
+        return None
+    details = getattr(used, "input_tokens_details", None)
+    return Usage(
+        input_tokens=_count(used, "input_tokens"),
+        cached_input_tokens=_count(details, "cached_tokens"),
+        cache_write_tokens=_count(details, "cache_write_tokens"),
+        output_tokens=_count(used, "output_tokens"),
+    )
+
+
+def _count(usage: object, name: str) -> int:
+    """A count of tokens as a database can hold it; what is missing or no count is zero."""
+    found = getattr(usage, name, None)
+    return min(max(found, 0), MAX_COUNT) if isinstance(found, int) else 0

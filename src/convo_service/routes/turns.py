@@ -1,0 +1,77 @@
+"""Turns: the whole exchange in one call, as one answer or as a stream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from convo_service import schemas
+from convo_service.routes import problems
+from convo_service.routes.convert import call_of, turn_out
+from convo_service.routes.deps import ANYBODY, GATEWAY, ReadTx, Wired
+from convo_service.services import turn_records
+from convo_service.services.patience import goes_on
+from convo_service.services.turn_records import TurnView
+from convo_service.services.turns import Begun
+
+router = APIRouter(prefix="/turns", tags=["turns"])
+
+PATH = "/turns/stream"
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`turn.created`, then `reply.delta` for each piece of the reply, at last `turn.completed`, or "
+        "`error` with a problem",
+    }
+}
+
+
+@router.post("", dependencies=[GATEWAY], summary="Answer a message")
+async def create_turn(body: schemas.NewTurn, services: Wired) -> schemas.Turn:
+    """Store the message, get or create its conversation, ask the model, and store the reply and what it used.
+
+    Messages of one user are answered one at a time, in the order in which they arrived. A message id has one reply:
+    its repeat gets the same one, with `duplicate`. After a failure the repeat tries again.
+    """
+    begun = await services.turns.begin(call_of(body, services.settings), body.instructions)
+    return turn_out(await services.turns.finish(begun))
+
+
+async def begin(body: schemas.NewTurn, services: Wired) -> Begun:
+    """What can be refused is refused before the stream begins, with a status of its own."""
+    return await services.turns.begin(call_of(body, services.settings), body.instructions)
+
+
+@router.post(
+    "/stream",
+    dependencies=[GATEWAY],
+    summary="Answer a message, as a stream",
+    response_class=EventSourceResponse,
+    responses=STREAM,
+)
+async def stream_turn(
+    begun: Annotated[Begun, Depends(begin, scope="function")], services: Wired
+) -> AsyncIterator[ServerSentEvent]:
+    """The same as server-sent events. A client that goes away changes nothing: the reply is stored all the same."""
+    view = TurnView(begun.turn, begun.message, begun.answer.conversation, duplicate=begun.is_done)
+    yield _event("turn.created", turn_out(view))
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
+    answering = goes_on(services.turns.finish(begun, pieces.put_nowait))
+    answering.add_done_callback(lambda _done: pieces.put_nowait(None))
+    while (text := await pieces.get()) is not None:
+        yield _event("reply.delta", schemas.ReplyDelta(text=text))
+    if (error := answering.exception()) is not None:
+        yield ServerSentEvent(event="error", data=problems.body(problems.known(error), PATH))
+    else:
+        yield _event("turn.completed", turn_out(answering.result()))
+
+
+def _event(name: str, data: schemas.Response) -> ServerSentEvent:
+    return ServerSentEvent(event=name, data=data)
+
+
+@router.get("/{turn_id}", dependencies=[ANYBODY], summary="One turn")
+async def get_turn(turn_id: schemas.AnyId, tx: ReadTx) -> schemas.Turn:
+    """How it stands, or what came of it."""
+    return turn_out(await turn_records.view(tx, turn_id))

@@ -1,0 +1,65 @@
+"""Asking the model for the reply of a turn, so that no message is ever answered twice."""
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+
+from convo_service.db.engine import Database
+from convo_service.db.models import Turn
+from convo_service.errors import UpstreamFailed, UpstreamLocked
+from convo_service.llm.client import LLMClient
+from convo_service.llm.replies import OnDelta, Prompt, Reply
+from convo_service.services import windows
+from convo_service.services.arrivals import Answer
+
+LOCKED_SECONDS = 0.25  # between two questions whether OpenAI is done with another answer
+DELIVERED = frozenset({"completed", "incomplete", "refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks one model, for so many seconds at most."""
+
+    database: Database
+    llm: LLMClient
+    model: str
+    seconds: float
+
+    async def ask(self, turn: Turn, answer: Answer, instructions: str | None, on_delta: OnDelta | None) -> Reply:
+        """The model's reply to the message of an answer, in its conversation.
+
+        Raises UpstreamFailed when it gave none, UpstreamLost when the conversation is not there any more, and
+        UpstreamUnavailable.
+        """
+        prompt = Prompt(
+            model=self.model,
+            conversation_id=answer.conversation.id,
+            text=answer.input or "",
+            instructions=instructions,
+            turn_id=turn.id,
+            user_hash=hashlib.sha256(f"convo_service {turn.user_id}".encode()).hexdigest(),
+        )
+        reply = await self._ask(turn, prompt, on_delta)
+        if reply.status not in DELIVERED or not reply.said.strip():
+            raise UpstreamFailed
+        return reply
+
+    async def _ask(self, turn: Turn, prompt: Prompt, on_delta: OnDelta | None) -> Reply:
+        """Ask until OpenAI is done with other answers here; what it may have said already is looked for first."""
+        deadline = time.monotonic() + self.seconds
+        while True:
+            if turn.uncertain and (found := await self._find(turn, prompt, deadline)) is not None:
+                return found
+            try:
+                return await self.llm.reply(prompt, deadline=deadline, on_delta=on_delta)
+            except UpstreamLocked:
+                if time.monotonic() + LOCKED_SECONDS > deadline:
+                    raise
+            await asyncio.sleep(LOCKED_SECONDS)
+
+    async def _find(self, turn: Turn, prompt: Prompt, deadline: float) -> Reply | None:
+        async with self.database.read.begin() as tx:
+            conversation = await windows.get(tx, turn.user_id, prompt.conversation_id)
+        last = conversation.last_item_id  # of our last turn: what is newer is of this one
+        return await self.llm.find_reply(conversation.id, prompt.text, after=last, deadline=deadline)

@@ -1,0 +1,97 @@
+"""The ledger: a row for each call of a model, with what one endless conversation would have used in its place."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation, ModelCall, User
+from convo_service.domain.baseline import Sizes, cached
+from convo_service.domain.ids import new_id
+from convo_service.domain.rollout import Cohort
+from convo_service.domain.usage import Prices, Usage
+from convo_service.llm.prices import prices_of
+from convo_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a call; `usage` None: nobody said, `cost_usd` None: it is worked out, if there are prices."""
+
+    kind: Literal["reply", "reported", "summary"]
+    subject_id: str
+    model: str
+    usage: Usage | None
+    called_at: datetime
+    prices: Prices | None
+    cost_usd: float | None = None
+    latency_ms: int | None = None
+    first_token_ms: int | None = None
+
+
+async def look_up_prices(model: str, settings: Settings) -> Prices | None:
+    """The prices of a model today; in a thread, as the first call reads them all."""
+    return await asyncio.to_thread(prices_of, model, settings.openai_base_url)
+
+
+def enter(tx: AsyncSession, user: User, conversation: Conversation, call: Call) -> ModelCall:
+    """Write down one call of a user who is locked."""
+    used = call.usage
+    row = ModelCall(
+        user_id=user.id,
+        id=new_id("call"),
+        kind=call.kind,
+        subject_id=call.subject_id,
+        conversation_id=conversation.id,
+        cohort=conversation.cohort,
+        template=conversation.template,
+        timeout_seconds=conversation.timeout_seconds,
+        history_messages=user.message_count,
+        called_at=call.called_at,
+        model=call.model,
+        cost_usd=_cost(call),
+        latency_ms=call.latency_ms,
+        first_token_ms=call.first_token_ms,
+    )
+    if used is not None:
+        row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens
+        row.cache_write_tokens, row.output_tokens = used.cache_write_tokens, used.output_tokens
+    tx.add(row)
+    return row
+
+
+def compare(user: User, conversation: Conversation, row: ModelCall, call: Call, sizes: Sizes) -> None:
+    """Put beside a reply what one endless conversation would have used; what it holds then is kept with the user."""
+    used = call.usage
+    if used is None:
+        return
+    endless = _in_an_endless_one(user, conversation, used, call.called_at, sizes)
+    row.baseline_input_tokens, row.baseline_cached_tokens = endless.input_tokens, endless.cached_input_tokens
+    if call.prices is not None:
+        row.baseline_cost_usd = call.prices.cost(endless)
+        row.baseline_uncached_cost_usd = call.prices.cost(Usage(endless.input_tokens, 0, 0, endless.output_tokens))
+    user.endless_tokens = endless.input_tokens + used.output_tokens
+    user.last_reply_at = call.called_at
+
+
+def _in_an_endless_one(user: User, conversation: Conversation, used: Usage, at: datetime, sizes: Sizes) -> Usage:
+    """The same call without windows: every doubt about the cache is decided in favour of the endless conversation."""
+    if conversation.cohort == Cohort.HOLDOUT:
+        return used
+    prompt = sizes.endless(used.input_tokens)
+    since = None if user.last_reply_at is None else (at - user.last_reply_at).total_seconds()
+    hit = min(max(cached(user.endless_tokens, since), used.cached_input_tokens), prompt)
+    return Usage(
+        input_tokens=prompt,
+        cached_input_tokens=hit,
+        cache_write_tokens=prompt - hit if used.cache_write_tokens else 0,
+        output_tokens=used.output_tokens,
+    )
+
+
+def _cost(call: Call) -> float | None:
+    if call.cost_usd is not None or call.usage is None or call.prices is None:
+        return call.cost_usd
+    return call.prices.cost(call.usage)

@@ -1,0 +1,120 @@
+"""The records of turns: what is written when a reply has come, and how a turn is read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service.db.models import Conversation, Message, ModelCall, Turn, User
+from convo_service.domain.baseline import Sizes
+from convo_service.domain.text import tokens
+from convo_service.domain.usage import Prices
+from convo_service.errors import TurnNotFound
+from convo_service.llm.replies import Reply
+from convo_service.services import ledger, messages, turn_queue, users, windows
+from convo_service.services.arrivals import Answer
+from convo_service.services.messages import NewMessage
+from convo_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn with all that belongs to it."""
+
+    turn: Turn
+    message: Message
+    conversation: Conversation | None = None
+    reply: Message | None = None
+    call: ModelCall | None = None
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of asking: the model's reply, or None when the fixed one to a command has to do."""
+
+    answer: Answer
+    reply: Reply | None
+    model: str
+    instructions: str | None
+    prices: Prices | None
+    latency_ms: int
+    at: datetime
+
+    @property
+    def text(self) -> str | None:
+        """What the bot says; None when it says nothing."""
+        return self.reply.said if self.reply is not None else self.answer.reply
+
+
+async def complete(tx: AsyncSession, turn: Turn, answered: Answered, settings: Settings) -> TurnView:
+    """Keep the reply and what it used, while the turn is ours. Raises TurnLost."""
+    user = await users.lock(tx, turn.user_id)
+    turn = await turn_queue.fenced(tx, turn)
+    conversation = await windows.get(tx, user.id, answered.answer.conversation.id)
+    call = _enter(tx, user, conversation, turn, answered)
+    said = _keep(tx, user, conversation, answered, settings)
+    turn.status, turn.uncertain, turn.error_code = "completed", False, None
+    turn.conversation_id, turn.created = conversation.id, turn.created or answered.answer.created
+    turn.reply_message_id = said.id if said is not None else None
+    turn.finished_at, turn.latency_ms = answered.at, answered.latency_ms
+    assert answered.answer.message is not None  # noqa: S101 - no turn without one
+    return TurnView(turn, answered.answer.message, conversation, said, call)
+
+
+def _enter(
+    tx: AsyncSession, user: User, conversation: Conversation, turn: Turn, answered: Answered
+) -> ModelCall | None:
+    """Write the call into the ledger, before the reply itself counts as talk."""
+    reply = answered.reply
+    if reply is None:
+        return None
+    first = reply.first_token_seconds
+    made = ledger.Call(
+        kind="reply",
+        subject_id=turn.id,
+        model=answered.model,
+        usage=reply.usage,
+        called_at=answered.at,
+        prices=answered.prices,
+        latency_ms=answered.latency_ms,
+        first_token_ms=None if first is None else round(first * 1000),
+    )
+    row = ledger.enter(tx, user, conversation, made)
+    instructions = tokens(answered.instructions or "")
+    sizes = Sizes(instructions, conversation.start_tokens, conversation.talk_tokens, user.talk_tokens)
+    ledger.compare(user, conversation, row, made, sizes)
+    conversation.last_item_id = reply.item_id or conversation.last_item_id
+    return row
+
+
+def _keep(
+    tx: AsyncSession, user: User, conversation: Conversation, answered: Answered, settings: Settings
+) -> Message | None:
+    """Store what the bot said; the fixed reply to a command is no talk."""
+    if answered.text is None:
+        return None
+    new = NewMessage("outbound", answered.text, sent_at=answered.at, is_notice=answered.reply is None)
+    said = messages.store(tx, user, new, topic=conversation.topic, now=answered.at, commands=())
+    said.late = not conversation.is_active
+    said.answered_conversation_id = conversation.id
+    messages.join(said, conversation, moves_window=False, rules=windows.sweep_rules(settings))
+    return said
+
+
+async def view(tx: AsyncSession, turn_id: str, *, duplicate: bool = False) -> TurnView:
+    """A turn with all that belongs to it; raises TurnNotFound."""
+    turn = await tx.scalar(sa.select(Turn).where(Turn.id == turn_id).limit(1))
+    if turn is None:
+        raise TurnNotFound
+    message = await tx.get_one(Message, (turn.user_id, turn.message_id))
+    conversation_id = turn.conversation_id or message.answered_conversation_id
+    reply = await tx.get(Message, (turn.user_id, turn.reply_message_id)) if turn.reply_message_id else None
+    call = await tx.scalar(
+        sa.select(ModelCall).where(
+            ModelCall.user_id == turn.user_id, ModelCall.kind == "reply", ModelCall.subject_id == turn.id
+        )
+    )
+    conversation = await windows.get(tx, turn.user_id, conversation_id) if conversation_id else None
+    return TurnView(turn, message, conversation, reply, call, duplicate)

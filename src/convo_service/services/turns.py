@@ -1,0 +1,226 @@
+"""Turns: a message is stored, finds its conversation, waits its place in line, and gets one reply."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from convo_service import crashing
+from convo_service.crashing import crash_point
+from convo_service.db.engine import Database
+from convo_service.db.models import Message, Turn, User
+from convo_service.domain.ids import new_id
+from convo_service.errors import ConvoError, ModelNotConfigured, TurnInProgress, UpstreamLost, UpstreamUnavailable
+from convo_service.llm.client import LLMClient
+from convo_service.llm.replies import OnDelta, Reply
+from convo_service.services import ledger, turn_queue, turn_records, users
+from convo_service.services.arrivals import Answer, Call, Clock
+from convo_service.services.asking import Asker
+from convo_service.services.conversations import ConversationService
+from convo_service.services.patience import ANSWER_SECONDS, in_background
+from convo_service.services.turn_queue import TurnLost
+from convo_service.services.turn_records import Answered, TurnView
+from convo_service.settings import Settings
+from convo_service.telemetry import get_logger
+
+POLL_SECONDS = 0.05
+RENEW_SECONDS = 2.0
+MARGIN_SECONDS = 15.0  # our transactions around the model's call, and then some
+PLACES = 2  # a turn waits for so many of the longest calls, at most
+
+log = get_logger()
+
+
+@dataclass(slots=True)
+class Begun:
+    """A turn whose message is stored and has its conversation; completed before, or to be carried out by us."""
+
+    call: Call
+    answer: Answer
+    turn: Turn
+    instructions: str | None
+    started: float  # on time.monotonic()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the reply is there already."""
+        return self.turn.status == "completed"
+
+    @property
+    def message(self) -> Message:
+        """The message that is answered."""
+        assert self.answer.message is not None  # noqa: S101 - no turn without one
+        return self.answer.message
+
+
+class _Entry:
+    """Takes a place in the user's line, in the transaction that stores the message."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.turn: Turn | None = None
+        self._attempt_id = new_id("att")
+        self._clock = clock
+        self._seconds = seconds
+
+    async def arrive(self, tx: AsyncSession, user: User, message: Message) -> None:
+        self.turn = await turn_queue.enter(
+            tx, user, message, self._attempt_id, seconds=self._seconds, now=self._clock()
+        )
+
+
+class _Pieces:
+    """What a listener was told of a reply: one that came in no piece, as a stored one does, is told as a whole."""
+
+    def __init__(self, listener: OnDelta | None) -> None:
+        self._listener = listener
+        self._is_silent = True
+
+    def pass_on(self, text: str) -> None:
+        self._is_silent = False
+        if self._listener is not None:
+            self._listener(text)
+
+    def make_up(self, reply: Message | None) -> None:
+        if self._is_silent and reply is not None and self._listener is not None:
+            self._listener(reply.text)
+
+
+class Turns:
+    """Answers messages: one reply for each, one at a time for each user."""
+
+    def __init__(
+        self,
+        database: Database,
+        llm: LLMClient,
+        conversations: ConversationService,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._conversations = conversations
+        self._settings = settings
+        self._clock = clock
+        self._call_seconds = settings.openai_timeout_seconds
+        self._asker = Asker(database, llm, settings.openai_model or "", self._call_seconds)
+
+    async def begin(self, call: Call, instructions: str | None = None) -> Begun:
+        """Store the message, take a place in line, and find the conversation.
+
+        Raises TurnInProgress while the same message is being answered, ModelNotConfigured, and what getting a
+        conversation raises; then the turn has failed, the message is kept, and the same call tries again.
+        """
+        if self._settings.openai_model is None:
+            raise ModelNotConfigured
+        started = time.monotonic()
+        entry = _Entry(self._clock, ANSWER_SECONDS + self._call_seconds + MARGIN_SECONDS)
+        call = replace(call, on_arrival=entry.arrive, seed_message=False)
+        try:
+            answer = await self._conversations.get_or_create(call)
+        except Exception as error:
+            if entry.turn is not None and not isinstance(error, TurnInProgress):
+                await self._fail(entry.turn, error)
+            raise
+        assert entry.turn is not None  # noqa: S101 - no answer without an arrival
+        return Begun(call, answer, entry.turn, instructions or self._settings.instructions, started)
+
+    async def finish(self, begun: Begun, on_delta: OnDelta | None = None) -> TurnView:
+        """Wait for the place in line, ask the model, and keep the reply and what it used.
+
+        `on_delta` is told each piece of the reply as it comes. Raises UpstreamFailed when the model gave no reply,
+        UpstreamUnavailable, and TurnInProgress when others were before it for too long: the turn has failed then.
+        """
+        pieces = _Pieces(on_delta)
+        view = await self._finished(begun, pieces.pass_on if on_delta else None)
+        pieces.make_up(view.reply)
+        return view
+
+    async def _finished(self, begun: Begun, on_delta: OnDelta | None) -> TurnView:
+        if begun.is_done:
+            return await self.view(begun.turn.id, duplicate=True)
+        try:
+            await self._wait(begun)
+            reply = await self._reply(begun, on_delta)
+            return await self._complete(begun, reply)
+        except TurnLost:
+            return await self._somebody_elses(begun)
+        except Exception as error:
+            await self._fail(begun.turn, error)
+            raise
+        except BaseException:  # cut off: the service stops
+            in_background(self._fail(begun.turn, UpstreamUnavailable(uncertain=True)))
+            raise
+
+    async def _somebody_elses(self, begun: Begun) -> TurnView:
+        """Whoever has taken the turn over may be done with it."""
+        view = await self.view(begun.turn.id, duplicate=True)
+        if view.turn.status != "completed":
+            raise TurnInProgress(retry_after=1)
+        return view
+
+    async def view(self, turn_id: str, *, duplicate: bool = False) -> TurnView:
+        """A turn as it stands; raises TurnNotFound."""
+        async with self._database.read.begin() as tx:
+            return await turn_records.view(tx, turn_id, duplicate=duplicate)
+
+    async def _wait(self, begun: Begun) -> None:
+        """Until everybody who came before has an answer."""
+        renewed, ends = time.monotonic(), begun.started + PLACES * self._call_seconds
+        while begun.turn.status == "waiting":
+            if time.monotonic() > ends:
+                raise TurnInProgress(retry_after=1)
+            await asyncio.sleep(POLL_SECONDS)
+            async with self._database.read.begin() as tx:
+                is_first = await turn_queue.is_first(tx, begun.turn)
+            if is_first or time.monotonic() - renewed > RENEW_SECONDS:
+                async with self._database.write.begin() as tx:
+                    begun.turn = await turn_queue.advance(tx, begun.turn, seconds=self._call_seconds + MARGIN_SECONDS)
+                renewed = time.monotonic()
+
+    async def _reply(self, begun: Begun, on_delta: OnDelta | None) -> Reply | None:
+        """What the model says; None when nothing of the message belongs to it."""
+        if begun.answer.input is None:
+            return None
+        crash_point(crashing.BEFORE_ASKING)
+        try:
+            reply = await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta)
+        except UpstreamLost:
+            await self._move(begun)
+            reply = await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta)
+        crash_point(crashing.REPLIED)
+        return reply
+
+    async def _move(self, begun: Begun) -> None:
+        """OpenAI has lost the conversation: close it, and let the message open the next one."""
+        await self._conversations.lose(begun.answer.conversation, begun.message)
+        begun.answer = await self._conversations.get_or_create(begun.call)
+
+    async def _complete(self, begun: Begun, reply: Reply | None) -> TurnView:
+        answered = Answered(
+            answer=begun.answer,
+            reply=reply,
+            model=self._asker.model,
+            instructions=begun.instructions,
+            prices=await ledger.look_up_prices(self._asker.model, self._settings),
+            latency_ms=round((time.monotonic() - begun.started) * 1000),
+            at=self._clock(),
+        )
+        async with self._database.write.begin() as tx:
+            done = await turn_records.complete(tx, begun.turn, answered, self._settings)
+        crash_point(crashing.COMPLETED)
+        return done
+
+    async def _fail(self, turn: Turn, error: Exception) -> None:
+        """Free the place in line and say why; what OpenAI may have done all the same is looked for the next time."""
+        code = error.code if isinstance(error, ConvoError) else "internal_error"
+        if isinstance(error, ConvoError):
+            error.turn_id = turn.id
+        log.warning("turn_failed", turn=turn.id, user=turn.user_id, code=code)
+        try:
+            async with self._database.write.begin() as tx:
+                await users.lock(tx, turn.user_id)
+                current = await turn_queue.fenced(tx, turn)
+                current.status, current.error_code, current.finished_at = "failed", code, self._clock()
+                current.uncertain |= turn.uncertain or getattr(error, "uncertain", False)
+        except Exception as failed:  # its lease runs out, and whoever comes back takes it over
+            log.warning("turn_left", turn=turn.id, error=type(failed).__name__)
