@@ -288,3 +288,39 @@ def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:
         ).stdout
     )
     assert "openings" in tables(f"sqlite+aiosqlite:///{tmp_path / 'wheel.db'}")
+
+
+BEFORE_SIZES = (
+    "INSERT INTO users (id, cohort, first_seen_at, last_seen_at, conversation_count, message_count) "
+    "VALUES ('usr_1', 'window', '2026-07-01 10:00:00', '2026-07-01 10:00:00', 1, 2)",
+    "INSERT INTO conversations (user_id, id, number, topic, cohort, identity, is_active, created_at, last_message_at, "
+    "last_inbound_at, inbound_received_at, created_reason, timeout_seconds, message_count) VALUES ('usr_1', 'conv_1', "
+    "1, 'general', 'window', '+391', true, '2026-07-01 10:00:00', '2026-07-01 10:00:00', '2026-07-01 10:00:00', "
+    "'2026-07-01 10:00:00', 'first_contact', 172800, 2)",
+    "INSERT INTO messages (user_id, id, topic, conversation_id, direction, text, command_length, sent_at, received_at, "
+    "late, usage) VALUES ('usr_1', 'msg_1', 'general', 'conv_1', 'inbound', '/new ciao!', 5, '2026-07-01 10:00:00', "
+    "'2026-07-01 10:00:00', false, NULL)",
+    "INSERT INTO messages (user_id, id, topic, conversation_id, direction, text, command_length, sent_at, received_at, "
+    "late, usage) VALUES ('usr_1', 'msg_2', 'general', 'conv_1', 'outbound', 'Buongiorno', 0, '2026-07-01 10:00:05', "
+    '\'2026-07-01 10:00:05\', false, \'{"model": "m", "input_tokens": 120, "output_tokens": 7, "cost_usd": 0.5}\')',
+    "INSERT INTO seeds (user_id, conversation_id, text, generator, tokens, entries, covered_count) "
+    "VALUES ('usr_1', 'conv_1', 'Note', 'digest', 40, '[]', 0)",
+)
+
+
+def test_sizes_and_reports(empty_url: str) -> None:
+    """Talk that is stored already has its size, and what gateways reported stands in the ledger."""
+    config = migrations.config(empty_url)
+    command.upgrade(config, "0012")
+    on(empty_url, execute(*BEFORE_SIZES))
+    command.upgrade(config, "head")
+
+    def read(statement: str) -> list[Any]:
+        return [tuple(row) for row in on(empty_url, lambda connection: connection.execute(sa.text(statement)).all())]
+
+    assert read("SELECT talk_tokens FROM users") == [(2 + 4 + 3 + 4,)]
+    assert read("SELECT talk_tokens, start_tokens FROM conversations") == [(13, 44)]
+    assert read(
+        "SELECT id, kind, subject_id, model, input_tokens, cached_input_tokens, output_tokens, cost_usd "
+        "FROM model_calls"
+    ) == [("call_2", "reported", "msg_2", "m", 120, 0, 7, 0.5)]

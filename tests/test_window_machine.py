@@ -223,6 +223,14 @@ class WindowMachine(RuleBasedStateMachine):
         self._appends(who, 0, [Said(self._behind(text), self._id())])
 
     @precondition(talked)
+    @rule(who=people, seconds=st.integers(-1, 1))
+    def is_told_about_the_last(self, who: int, seconds: int) -> None:
+        """The user's words of a second before or after what was said last, or of that very second, are appended."""
+        person = self._known(who)
+        at = self._landmark(person, person.conversations[-1], "last_inbound_at", seconds)
+        self._appends(who, 0, [Said(self._text(), self._id(), min(at, self.now))])
+
+    @precondition(talked)
     @rule(who=people, which=recent, where=recent)
     def is_told_again(self, who: int, which: int, where: int) -> None:
         """A message that was seen before is appended, together with a new one: it stays where it is."""
@@ -521,7 +529,7 @@ def _wire(at: datetime | None) -> str | None:
 def test_any_order_of_things(migrated: Path, tmp_path: Path) -> None:
     """Whatever comes in whatever order, the service and the model of the contract say the same."""
     profile = settings(
-        max_examples=int(SEQUENCES or 40),
+        max_examples=int(SEQUENCES or 16),
         stateful_step_count=30,
         deadline=None,
         derandomize=SEQUENCES is None,

@@ -1,5 +1,7 @@
 """The ledger: what each call of a model used and cost, and what one endless conversation would have."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -41,9 +43,38 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_model_calls_user_id"),
     )
     op.create_index("ix_model_calls_called_at", "model_calls", ["called_at"])
+    _move_reports()
+    op.drop_column("messages", "usage")
+
+
+def _move_reports() -> None:
+    """What gateways reported so far, kept as JSON with each message until now."""
+    field = _field_of()
+    op.execute(
+        sa.text(
+            "INSERT INTO model_calls (user_id, id, kind, subject_id, conversation_id, cohort, template, "  # noqa: S608
+            "timeout_seconds, history_messages, called_at, model, input_tokens, cached_input_tokens, "
+            "cache_write_tokens, output_tokens, cost_usd, baseline_input_tokens) "
+            "SELECT m.user_id, 'call' || substr(m.id, 4), 'reported', m.id, m.conversation_id, c.cohort, c.template, "
+            f"c.timeout_seconds, u.message_count, m.sent_at, {field('model', 'text')}, "
+            f"{field('input_tokens', 'integer')}, coalesce({field('cached_input_tokens', 'integer')}, 0), 0, "
+            f"{field('output_tokens', 'integer')}, {field('cost_usd', 'double precision')}, "
+            f"{field('baseline_input_tokens', 'integer')} "
+            "FROM messages m JOIN users u ON u.id = m.user_id "
+            "JOIN conversations c ON c.user_id = m.user_id AND c.id = m.conversation_id "
+            f"WHERE {field('input_tokens', 'integer')} IS NOT NULL"
+        )
+    )
+
+
+def _field_of() -> Callable[[str, str], str]:
+    if op.get_context().dialect.name == "sqlite":
+        return lambda name, _type: f"json_extract(m.usage, '$.{name}')"
+    return lambda name, type_: f"(m.usage ->> '{name}')::{type_}"
 
 
 def downgrade() -> None:
+    op.add_column("messages", sa.Column("usage", sa.JSON))
     op.drop_table("model_calls")
     op.drop_column("users", "last_reply_at")
     op.drop_column("users", "endless_tokens")

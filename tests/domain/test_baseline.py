@@ -31,6 +31,7 @@ def test_what_comes_from_the_cache(prefix: int, since: float | None, expected: i
         pytest.param(Sizes(800, 0, 200, 200), 1000, 1000, id="nothing before: no difference"),
         pytest.param(Sizes(800, 300, 200, 5000), 1300, 5800, id="as counted"),
         pytest.param(Sizes(800, 300, 200, 5000), 650, 2900, id="a tokenizer that counts half as much"),
+        pytest.param(Sizes(None, 300, 200, 5000), 1300, 5800, id="instructions that we do not know"),
         pytest.param(Sizes(0, 0, 0, 0), 0, 0, id="nothing at all"),
         pytest.param(Sizes(100, 0, 200, 150), 300, 300, id="never less than what was said here"),
     ],

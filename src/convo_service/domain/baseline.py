@@ -29,12 +29,14 @@ def cached(prefix_tokens: int, seconds_since: float | None) -> int:
 class Sizes:
     """Estimated tokens at the moment of a reply, the message that is answered included."""
 
-    instructions: int  # sent with every request, to either conversation
+    instructions: int | None  # sent with every request, to either conversation; None: somebody else's
     start: int  # what this conversation started with: its seed and what was carried over
     window: int  # what was said in it
     talk: int  # all that was ever said with this user
 
     def endless(self, input_tokens: int) -> int:
         """The input tokens of one endless conversation, when this one's were `input_tokens`."""
+        if self.instructions is None:  # then what was said before is all that is different, unscaled
+            return max(input_tokens - self.start, 0) + max(self.talk - self.window, 0)
         counted = self.instructions + self.start + self.window
         return round(input_tokens * (self.instructions + max(self.talk, self.window)) / counted) if counted else 0

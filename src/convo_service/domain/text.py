@@ -37,9 +37,12 @@ _ABBREVIATIONS = word_set(
 _HALF_ABBREVIATIONS = word_set("all ca cad conf gg gr kg lt max min mq mt pz q.li q.tà qli ri.ba")
 
 
+CHARS_PER_TOKEN = 4
+
+
 def tokens(text: str) -> int:
     """The price of a text in tokens, as every budget here counts it: a quarter of its characters, rounded up."""
-    return -(-len(text) // 4)
+    return -(-len(text) // CHARS_PER_TOKEN)
 
 
 def clean(text: str) -> str:

@@ -7,10 +7,12 @@ from convo_service import errors, schemas
 from convo_service.db import models
 from convo_service.domain.seed import Part
 from convo_service.domain.text import clean, cut
+from convo_service.domain.usage import Usage
 from convo_service.errors import InvalidRequest
 from convo_service.services import entries
 from convo_service.services.arrivals import Answer, Call
 from convo_service.services.history import ConversationFilter, Listing, Page
+from convo_service.services.ledger import Reported
 from convo_service.services.messages import NewMessage
 from convo_service.services.previews import Preview
 from convo_service.services.turn_records import TurnView
@@ -42,8 +44,13 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
 
 def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage:
     """A message that was said elsewhere."""
-    usage = message.usage.model_dump(exclude_unset=True) if message.usage is not None else None
+    usage = _reported(message.usage) if message.usage is not None else None
     return NewMessage(message.direction, _readable(message.text, settings), message.id, message.sent_at, usage)
+
+
+def _reported(usage: schemas.Usage) -> Reported:
+    used = Usage(usage.input_tokens, usage.cached_input_tokens, 0, usage.output_tokens)
+    return Reported(usage.model, used, usage.cost_usd, usage.baseline_input_tokens)
 
 
 def given_text(body: schemas.Request) -> dict[str, Any]:

@@ -12,16 +12,20 @@ from convo_service.db.statements import Row, insert_all, update_all
 from convo_service.domain.adoption import Settled, Window, settle
 from convo_service.domain.legacy import BotMessage, BotProfile, Person, added, merged
 from convo_service.domain.tally import Count, Tally
-from convo_service.services import profiles, users
+from convo_service.services import profiles, sizes, users
 from convo_service.services.arrivals import GENERAL
 from convo_service.services.known import Known
 from convo_service.settings import Settings
 
 
 class Adoption:
-    """Takes people over, by the settings of this installation; `now` is the wall clock."""
+    """Takes people over, by the settings of this installation; `now` is the wall clock.
 
-    def __init__(self, settings: Settings, now: datetime) -> None:
+    `is_current`: the tables are those of today, and not of the revision that adopts the bot, which knows no sizes yet.
+    """
+
+    def __init__(self, settings: Settings, now: datetime, *, is_current: bool) -> None:
+        self._is_current = is_current
         self._timeout = settings.window.total_seconds()
         self._rollout = users.rollout(settings)
         self._now = now
@@ -47,6 +51,8 @@ class Adoption:
             _count(tally, person, settled, is_known=user_id in here.users)
         if write:
             rows.write(connection)
+            if self._is_current:
+                sizes.recount(connection, here.persons)
         else:
             self._claimed |= {row["remote_id"] for row in rows.new[RemoteId]}
         return tally

@@ -24,7 +24,7 @@ from convo_service.errors import (
     UpstreamUnavailable,
 )
 from convo_service.llm.client import LLMClient
-from convo_service.services import messages, openings, users, windows
+from convo_service.services import ledger, messages, openings, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import Opener
@@ -109,8 +109,12 @@ class ConversationService:
 
     async def append(self, conversation_id: str, batch: Sequence[NewMessage]) -> list[Message]:
         """Append what was said elsewhere, in order; nothing of the batch is stored when any of it is refused."""
+        models = {one.usage.model for one in batch if one.usage is not None}
+        prices = {model: await ledger.look_up_prices(model, self._settings) for model in models}
         async with self._database.write.begin() as tx:
-            return await messages.append(tx, conversation_id, batch, now=self._clock(), settings=self._settings)
+            return await messages.append(
+                tx, conversation_id, batch, now=self._clock(), settings=self._settings, prices=prices
+            )
 
     async def close(self, conversation_id: str) -> Conversation:
         """Close by hand; the next message opens a new one. A closed conversation stays as it is."""

@@ -31,6 +31,16 @@ class Call:
     first_token_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a gateway says that a reply used for which it asked itself."""
+
+    model: str
+    usage: Usage
+    cost_usd: float | None = None
+    baseline_input_tokens: int | None = None
+
+
 async def look_up_prices(model: str, settings: Settings) -> Prices | None:
     """The prices of a model today; in a thread, as the first call reads them all."""
     return await asyncio.to_thread(prices_of, model, settings.openai_base_url)
@@ -62,12 +72,26 @@ def enter(tx: AsyncSession, user: User, conversation: Conversation, call: Call) 
     return row
 
 
-def compare(user: User, conversation: Conversation, row: ModelCall, call: Call, sizes: Sizes) -> None:
-    """Put beside a reply what one endless conversation would have used; what it holds then is kept with the user."""
+def compare(
+    user: User,
+    conversation: Conversation,
+    row: ModelCall,
+    call: Call,
+    *,
+    instructions: int | None,
+    told: int | None = None,
+) -> None:
+    """Put beside a reply what one endless conversation would have used; what it holds then is kept with the user.
+
+    To be called before the reply counts as talk. `instructions`: their tokens, None when they are somebody else's;
+    `told`: the input tokens of the endless conversation, by somebody who knows better.
+    """
     used = call.usage
     if used is None:
         return
-    endless = _in_an_endless_one(user, conversation, used, call.called_at, sizes)
+    sizes = Sizes(instructions, conversation.start_tokens, conversation.talk_tokens, user.talk_tokens)
+    prompt = sizes.endless(used.input_tokens) if told is None else told
+    endless = _in_an_endless_one(user, conversation, used, call.called_at, prompt)
     row.baseline_input_tokens, row.baseline_cached_tokens = endless.input_tokens, endless.cached_input_tokens
     if call.prices is not None:
         row.baseline_cost_usd = call.prices.cost(endless)
@@ -76,11 +100,10 @@ def compare(user: User, conversation: Conversation, row: ModelCall, call: Call, 
     user.last_reply_at = call.called_at
 
 
-def _in_an_endless_one(user: User, conversation: Conversation, used: Usage, at: datetime, sizes: Sizes) -> Usage:
+def _in_an_endless_one(user: User, conversation: Conversation, used: Usage, at: datetime, prompt: int) -> Usage:
     """The same call without windows: every doubt about the cache is decided in favour of the endless conversation."""
     if conversation.cohort == Cohort.HOLDOUT:
         return used
-    prompt = sizes.endless(used.input_tokens)
     since = None if user.last_reply_at is None else (at - user.last_reply_at).total_seconds()
     hit = min(max(cached(user.endless_tokens, since), used.cached_input_tokens), prompt)
     return Usage(

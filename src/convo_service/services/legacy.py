@@ -29,7 +29,7 @@ def adopt(connection: sa.Connection, settings: Settings, *, prefix: str, now: da
     tables = BotTables(connection, prefix)
     progress = watch(tables.message_count())
     reader = Reader(settings.legacy_zone, now)
-    adoption = Adoption(settings, now)
+    adoption = Adoption(settings, now, is_current=False)
     tally = Tally()
     for people in batches(tables, reader):
         tally += adoption.take(connection, people)
@@ -51,7 +51,7 @@ async def import_file(
     Raises ForeignDatabase, and sqlite3.Error when the file cannot be read.
     """
     reader = Reader(settings.legacy_zone, now)
-    adoption = Adoption(settings, now)
+    adoption = Adoption(settings, now, is_current=True)
     tally = Tally()
     with snapshot(file) as source:
         if not is_the_bots(source):

@@ -1,9 +1,9 @@
 """Messages: stored first, linked to their conversation later, never changed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,9 +14,11 @@ from convo_service.domain.commands import command_length
 from convo_service.domain.digest import Said
 from convo_service.domain.ids import new_id
 from convo_service.domain.sweep import SweepRules, sooner
+from convo_service.domain.usage import Prices
 from convo_service.domain.window import is_in_future
 from convo_service.errors import MessageIdReused, SentAtInFuture
-from convo_service.services import users, windows
+from convo_service.services import ledger, users, windows
+from convo_service.services.ledger import Reported
 from convo_service.settings import Settings
 
 
@@ -28,7 +30,7 @@ class NewMessage:
     text: str
     external_id: str | None = None
     sent_at: datetime | None = None
-    usage: dict[str, Any] | None = None
+    usage: Reported | None = None
     is_notice: bool = False  # our own answer to a command: shown in the history, and no talk
 
 
@@ -66,7 +68,6 @@ def store(
         external_id=new.external_id,
         sent_at=at,
         received_at=now,
-        usage=new.usage,
     )
     tx.add(message)
     if message.said:
@@ -109,11 +110,17 @@ def leave(message: Message, conversation: Conversation) -> None:
 
 
 async def append(
-    tx: AsyncSession, conversation_id: str, batch: Sequence[NewMessage], *, now: datetime, settings: Settings
+    tx: AsyncSession,
+    conversation_id: str,
+    batch: Sequence[NewMessage],
+    *,
+    now: datetime,
+    settings: Settings,
+    prices: Mapping[str, Prices | None],
 ) -> list[Message]:
     """Append what was said elsewhere, in order; an id that was seen before is returned as it stands.
 
-    A closed conversation takes them too: late, so nothing is lost.
+    A closed conversation takes them too: late, so nothing is lost. `prices`: of the models that the batch names.
     """
     conversation = await windows.find(tx, conversation_id)
     user = await users.lock(tx, conversation.user_id)
@@ -123,10 +130,28 @@ async def append(
         message = await known(tx, user.id, new)
         if message is None:
             message = store(tx, user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            if new.usage is not None:
+                _report(tx, user, conversation, message, new.usage, prices.get(new.usage.model))
             _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)
     return done
+
+
+def _report(
+    tx: AsyncSession,
+    user: User,
+    conversation: Conversation,
+    message: Message,
+    reported: Reported,
+    prices: Prices | None,
+) -> None:
+    """Write what a gateway says into the ledger, before its message counts as talk of the conversation."""
+    made = ledger.Call(
+        "reported", message.id, reported.model, reported.usage, message.sent_at, prices, reported.cost_usd
+    )
+    row = ledger.enter(tx, user, conversation, made)
+    ledger.compare(user, conversation, row, made, instructions=None, told=reported.baseline_input_tokens)
 
 
 def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> None:

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, Message, ModelCall, Turn, User
-from convo_service.domain.baseline import Sizes
 from convo_service.domain.text import tokens
 from convo_service.domain.usage import Prices
 from convo_service.errors import TurnNotFound
@@ -82,9 +81,7 @@ def _enter(
         first_token_ms=None if first is None else round(first * 1000),
     )
     row = ledger.enter(tx, user, conversation, made)
-    instructions = tokens(answered.instructions or "")
-    sizes = Sizes(instructions, conversation.start_tokens, conversation.talk_tokens, user.talk_tokens)
-    ledger.compare(user, conversation, row, made, sizes)
+    ledger.compare(user, conversation, row, made, instructions=tokens(answered.instructions or ""))
     conversation.last_item_id = reply.item_id or conversation.last_item_id
     return row
 

@@ -123,7 +123,6 @@ class Message(Base, kw_only=True):
     sent_at: Mapped[datetime]
     received_at: Mapped[datetime]
     late: Mapped[bool] = mapped_column(default=False)
-    usage: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # as a gateway reported it
 
     @property
     def is_command(self) -> bool:
