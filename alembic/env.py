@@ -64,11 +64,14 @@ def prepare(connection: sa.Connection) -> None:
 
 
 def wait_for_other_upgrades(connection: sa.Connection) -> None:
-    """A statement and a wait may take as long as they need; the tables of a running service are waited for briefly."""
+    """A statement and a wait may take as long as they need; the tables of a running service are waited for briefly.
+
+    All of it for this transaction alone: PgBouncer gives the connection to others afterwards.
+    """
     for name in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
-        connection.execute(sa.text(f"SET {name} = 0"))
+        connection.execute(sa.text(f"SET LOCAL {name} = 0"))
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    connection.execute(sa.text("SET lock_timeout = '5s'"))
+    connection.execute(sa.text("SET LOCAL lock_timeout = '5s'"))
 
 
 def database_url() -> str:

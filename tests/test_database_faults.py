@@ -29,6 +29,7 @@ $$ BEGIN RAISE EXCEPTION 'the disk, say' USING ERRCODE = '{}'; END $$"""
 FAILING = "CREATE TRIGGER failing BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION fail()"
 TERMINATE_OTHERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+ASKS_FOR_TLS = 80877103
 ADMIN_KEY = "an admin key from outside, for tests"
 SQLSTATES = [
     pytest.param("08006", id="connection failure"),
@@ -119,20 +120,24 @@ async def _talk_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     writer.close()
 
 
-def _refuse(sqlstate: str) -> Wire:
-    """A server that answers the start of a session with an error, as PostgreSQL and PgBouncer do."""
+def startup(seen: Callable[[bytes], object], sqlstate: str = "57P03") -> Wire:
+    """A server that reads the start of a session and answers with an error, as PostgreSQL and PgBouncer do."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length, code = struct.unpack("!ii", await reader.readexactly(8))
-        if code == 80877103:  # the question whether it speaks TLS
+        if code == ASKS_FOR_TLS:
             writer.write(b"N")
-            (length, code) = struct.unpack("!ii", await reader.readexactly(8))
-        await reader.readexactly(length - 8)
+            length, code = struct.unpack("!ii", await reader.readexactly(8))
+        seen(await reader.readexactly(length - 8))
         fields = b"SFATAL\0VFATAL\0C" + sqlstate.encode() + b"\0Mno\0\0"
         writer.write(b"E" + struct.pack("!i", len(fields) + 4) + fields)
         writer.close()
 
     return talk
+
+
+def _refuse(sqlstate: str) -> Wire:
+    return startup(len, sqlstate)
 
 
 @asynccontextmanager
