@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from pydantic import ValidationError
 
-from convo_service.db import backups, faults, legacy, migrations
+from convo_service.db import backups, faults, legacy
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
 from convo_service.errors import InvalidIdentity
@@ -106,7 +106,8 @@ def refuse_what_is_foreign(file: Path) -> None:
     engine = sa.create_engine("sqlite://", creator=lambda: opened, poolclass=sa.StaticPool)
     with engine.connect() as connection:
         heads = MigrationContext.configure(connection).get_current_heads()
-        if unknown := [head for head in heads if not migrations.knows(head)]:
+        known = {script.revision for script in context.script.walk_revisions()}
+        if unknown := [head for head in heads if head not in known]:
             raise CommandError(f"The database is at revision {unknown[0]}, which this code does not know")
         if not heads:
             legacy.is_the_bots(connection)
