@@ -17,8 +17,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
-from tests.gateway import Gateway
+from convo_service.db.engine import open_database
+from tests.gateway import Gateway, assert_problem
 
 ROOT = Path(__file__).parents[1]
 CONFIG = (ROOT / "ops" / "haproxy.cfg").read_text()
@@ -146,10 +148,16 @@ async def test_a_replica_dies_under_load(installation: Installation, how: signal
 
 
 async def test_nobody_is_ready(installation: Installation, database_url: str) -> None:
-    """Without a replica the proxy answers 503; it asks a replica that is not ready when there is no other."""
+    """When no replica is ready, one of them says so itself, with Retry-After; without any the proxy answers 503."""
     installation.proxy()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{installation.port}", timeout=20) as http:
         await asyncio.sleep(1)
         assert (await http.get("/livez")).status_code == 503
         installation.serve(installation.ports[0])
         await until_ready(http, "")
+        database = open_database(database_url)
+        async with database.write.begin() as tx:
+            await tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        await database.close()
+        await asyncio.sleep(3)
+        assert assert_problem(await http.get("/readyz"), 503, "migrations_pending")
