@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from pydantic import ValidationError
 
-from convo_service.db import backups, faults, legacy, migrations
+from convo_service.db import backups, faults, legacy
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
 from convo_service.errors import InvalidIdentity
@@ -64,11 +64,14 @@ def prepare(connection: sa.Connection) -> None:
 
 
 def wait_for_other_upgrades(connection: sa.Connection) -> None:
-    """A statement and a wait may take as long as they need; the tables of a running service are waited for briefly."""
+    """A statement and a wait may take as long as they need; the tables of a running service are waited for briefly.
+
+    All of it for this transaction alone: PgBouncer gives the connection to others afterwards.
+    """
     for name in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
-        connection.execute(sa.text(f"SET {name} = 0"))
+        connection.execute(sa.text(f"SET LOCAL {name} = 0"))
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    connection.execute(sa.text("SET lock_timeout = '5s'"))
+    connection.execute(sa.text("SET LOCAL lock_timeout = '5s'"))
 
 
 def database_url() -> str:
@@ -103,7 +106,8 @@ def refuse_what_is_foreign(file: Path) -> None:
     engine = sa.create_engine("sqlite://", creator=lambda: opened, poolclass=sa.StaticPool)
     with engine.connect() as connection:
         heads = MigrationContext.configure(connection).get_current_heads()
-        if unknown := [head for head in heads if not migrations.knows(head)]:
+        known = {script.revision for script in context.script.walk_revisions()}
+        if unknown := [head for head in heads if head not in known]:
             raise CommandError(f"The database is at revision {unknown[0]}, which this code does not know")
         if not heads:
             legacy.is_the_bots(connection)

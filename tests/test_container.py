@@ -43,6 +43,8 @@ def read(path: str) -> Any:
 ENTRYPOINT, CMD = json.loads(given("ENTRYPOINT")[0]), json.loads(given("CMD")[0])
 ENVIRONMENT = dict(part.split("=", 1) for part in shlex.split(given("ENV")[-1]))
 SERVICES = read("ops/compose.yaml")["services"]
+REPLICAS = ("convo-a", "convo-b")
+OURS = ("migrate", *REPLICAS, "worker")  # what runs the image
 JOBS = read(".github/workflows/ci.yml")["jobs"]
 
 
@@ -129,28 +131,62 @@ def test_the_database_is_on_the_volume() -> None:
 
 def test_settings_are_spelled_as_the_service_reads_them() -> None:
     """Every variable that the image or the compose file sets is a setting, or one that somebody else reads."""
-    ours = {name for service in ("migrate", "convo") for name in SERVICES[service]["environment"]}
+    ours = {name for service in OURS for name in SERVICES[service]["environment"]}
     assert ours | ENVIRONMENT.keys() <= SETTINGS | {"PATH", "PYTHONUNBUFFERED", "PGPASSWORD"}
-    Settings(_env_file=None, database_url=SERVICES["convo"]["environment"]["DATABASE_URL"])
+    for service in OURS:
+        Settings(_env_file=None, database_url=SERVICES[service]["environment"]["DATABASE_URL"])
 
 
 def test_the_compose_file_runs_what_the_command_line_has() -> None:
     """Migrations are a command of ours, the port is the one that `serve` has, and a stop waits for what it drains."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    convo = SERVICES["convo"]
-    assert SERVICES["migrate"]["command"][0] in commands
+    assert {SERVICES[name]["command"][0] for name in ("migrate", "worker")} <= set(commands)
     port = next(option.default for option in commands["serve"].params if option.name == "port")
-    assert convo["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert given("EXPOSE") == [str(port)]
-    assert int(convo["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
+    for name in (*REPLICAS, "proxy"):
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
+
+
+def test_replicas_are_reached_through_the_proxy() -> None:
+    """The proxy alone has a port, on this machine only; it knows both replicas, on the port that they serve."""
+    port = given("EXPOSE")[0]
+    assert {name: one["ports"] for name, one in SERVICES.items() if "ports" in one} == {
+        "proxy": [f"127.0.0.1:{port}:{port}"]
+    }
+    source, target, mode = SERVICES["proxy"]["volumes"][0].split(":")
+    assert (target, mode) == ("/usr/local/etc/haproxy/haproxy.cfg", "ro")
+    text = (ROOT / "ops" / source).read_text()
+    assert f"bind :{port}" in text
+    assert set(re.findall(r"^ +server \S+ (\S+)", text, re.MULTILINE)) == {f"{name}:{port}" for name in REPLICAS}
+    assert set(SERVICES["proxy"]["depends_on"]) == set(REPLICAS)
+
+
+def test_replicas_are_alike() -> None:
+    """Both replicas are the same but for their name, and leave the sweep to the worker, which knows what they know."""
+    first, *others = (SERVICES[name] for name in REPLICAS)
+    assert all(other == first for other in others)
+    assert first["environment"]["WORKER_ENABLED"] == "false"
+    assert SERVICES["worker"]["environment"] == first["environment"]
+    assert SERVICES["worker"]["healthcheck"] == {"disable": True}  # the image's asks a port that it does not open
+
+
+def test_nothing_has_more_rights_than_it_needs() -> None:
+    """Everything but the database is read-only, without capabilities, and comes back when it dies."""
+    for name in (*OURS, "proxy"):
+        one = SERVICES[name]
+        assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"])
+        assert one["security_opt"] == ["no-new-privileges:true"]
+    for name in (*REPLICAS, "worker", "proxy", "postgres"):
+        assert SERVICES[name]["restart"] == "unless-stopped"
 
 
 def test_the_parts_wait_for_each_other() -> None:
     """The database is there before it is migrated, and migrated before it is served, with one password for all."""
     assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert SERVICES["convo"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    for name in (*REPLICAS, "worker"):
+        assert SERVICES[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     password = SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"]
-    assert {SERVICES[name]["environment"]["PGPASSWORD"] for name in ("migrate", "convo")} == {password}
+    assert {SERVICES[name]["environment"]["PGPASSWORD"] for name in OURS} == {password}
 
 
 def test_versions_agree() -> None:

@@ -1,15 +1,24 @@
 """The database: readers cannot write, instants keep their zone, leases have a clock, indexes serve the hot path."""
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
+from convo_service.app import create_app
 from convo_service.db.engine import Database, database_time
 from convo_service.db.models import User
 from convo_service.domain.ids import new_id
+from convo_service.llm.client import LLMClient
+from convo_service.settings import Settings
+from tests.conftest import Clock
+from tests.gateway import Gateway
 
 ROME = timezone(timedelta(hours=2))
 
@@ -77,6 +86,28 @@ async def test_no_update_is_lost(database: Database) -> None:
     await asyncio.gather(*(add_one() for _ in range(100)))
     async with database.read.begin() as tx:
         assert await tx.scalar(sa.select(User.message_count)) == 100
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_backup_of_a_running_service(
+    gateway: Gateway, settings: Settings, llm: LLMClient, clock: Clock, tmp_path: Path
+) -> None:
+    """`VACUUM INTO` beside a running service is a whole database: the key is valid, and a message is known again."""
+    before = await gateway.say("ciao", id="wamid.1")
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(str(settings.sqlite_file))) as file:
+        file.execute("VACUUM INTO ?", (str(copy),))
+    await gateway.say("dopo", id="wamid.2")
+    app = create_app(settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{copy}"}), llm=llm, clock=clock)
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://convo", headers=gateway.http.headers) as http,
+    ):
+        again = await Gateway(http).say("ciao", id="wamid.1")
+        (conversation,) = await Gateway(http).listed("/conversations")
+    assert (again["duplicate"], again["conversation"]["id"]) == (True, before["conversation"]["id"])
+    assert conversation["message_count"] == 1
 
 
 async def test_the_active_conversation_is_found_by_its_index(database: Database) -> None:

@@ -68,6 +68,8 @@ def test_alias(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         pytest.param(
             "postgres://u:p%40@h/d?sslmode=require", "postgresql+asyncpg://u:p%40@h/d?ssl=require", id="libpq's sslmode"
         ),
+        pytest.param("postgres://h/d?pgbouncer=true", "postgresql+asyncpg://h/d?pgbouncer=true", id="by PgBouncer"),
+        pytest.param("postgres://h/d?pgbouncer=false", "postgresql+asyncpg://h/d", id="not by PgBouncer"),
     ],
 )
 def test_database_urls(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
@@ -91,6 +93,7 @@ def test_database_urls(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -
         ("DATABASE_URL", "postgresql://u:short@h:port/d"),
         ("DATABASE_URL", "postgresql://u:short@h:99999/d"),
         ("DATABASE_URL", "postgresql://u@h/d?wrong=short"),
+        ("DATABASE_URL", "postgresql://u@h/d?pgbouncer=short"),
         ("BOOTSTRAP_ADMIN_KEY", "short"),
         ("SUMMARY_LANGUAGE", "de"),
         ("TOPICS", "sometimes"),

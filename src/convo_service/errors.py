@@ -270,7 +270,7 @@ class Contended(DatabaseUnavailable):
 
 
 class MigrationsPending(Unavailable):
-    """The database is of another version than this code."""
+    """The database is of a version that this code does not work with."""
 
     code = "migrations_pending"
     title = "The database is of another version: run `convo-service migrate`"

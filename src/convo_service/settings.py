@@ -18,11 +18,13 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
-# Those of the driver's that are texts; another one, or one in a typing error, would only fail at the first connection.
+# `pgbouncer` is for us, as hosting panels spell it; the others are those of the driver that are texts. Another one, or
+# one in a typing error, would only fail at the first connection.
 POSTGRES_ARGUMENTS = {
     "host",
     "password",
     "passfile",
+    "pgbouncer",
     "port",
     "prepared_statement_cache_size",
     "ssl",
@@ -248,6 +250,10 @@ def _postgres(url: str) -> str:
     if sslmode := parsed.query.get("sslmode"):  # libpq's name for what the driver calls ssl
         parsed = parsed.difference_update_query(["sslmode"]).update_query_pairs([("ssl", str(sslmode))])
         url = parsed.render_as_string(hide_password=False)
+    if (pgbouncer := parsed.query.get("pgbouncer", "true")) not in ("true", "false"):
+        raise ValueError("may say pgbouncer=true or pgbouncer=false")
+    if pgbouncer == "false":
+        url = parsed.difference_update_query(["pgbouncer"]).render_as_string(hide_password=False)
     if not parsed.query.keys() <= POSTGRES_ARGUMENTS:
         raise ValueError(f"may have these arguments: {', '.join(sorted(POSTGRES_ARGUMENTS))}, sslmode")
     return url

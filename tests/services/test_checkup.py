@@ -124,6 +124,7 @@ async def test_nobody_has_a_key(database: Database, llm: LLMClient, settings: Se
     ("revision", "advice"),
     [
         pytest.param("0008", "Run: convo-service migrate", id="older"),
+        pytest.param("9999from9998", "Use the version that migrated it, or a newer one", id="too new"),
         pytest.param("9999", "Use the version that migrated it, or a newer one", id="newer"),
     ],
 )

@@ -45,7 +45,11 @@ def migrate() -> None:
             config.attributes["watch"] = watch
             command.upgrade(config, "head")
     except CommandError as error:
-        if (found := revision(settings)) and not migrations.knows(found):
+        found = revision(settings)
+        if migrations.serves(found):  # an update was taken back: the older code goes on with what the newer one made
+            typer.echo(f"{settings.database_address} is at revision {found}, and this code works with it")
+            return
+        if found and not migrations.knows(found):
             refuse(settings, found)
         stop(f"{settings.database_address}: {error}", status=FAILED)
     except KeyboardInterrupt:

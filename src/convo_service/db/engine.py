@@ -18,10 +18,20 @@ TURN_SECONDS = 2
 SQLITE_BUSY_MS = 4000
 POSTGRES_POOL_SECONDS = 5
 POSTGRES_TIMEOUTS = {
-    "timezone": "UTC",
     "statement_timeout": "10s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
+}
+TIMEZONE = {"timezone": "UTC"}
+DIRECT: dict[str, Any] = {"server_settings": {**TIMEZONE, **POSTGRES_TIMEOUTS}}
+# PgBouncer gives each transaction another server connection. It refuses settings of a session that it does not follow,
+# so timeouts are set in each transaction; a statement that was prepared is not there the next time, so none is kept,
+# and none has a name that another client could have given.
+PGBOUNCER: dict[str, Any] = {
+    "server_settings": TIMEZONE,
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
 }
 # WAL: readers never wait for the writer. NORMAL: a power cut may take the last moments, never the file; a killed
 # process takes nothing. secure_delete: what is erased is gone from the file, too.
@@ -88,15 +98,31 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
         )
         _prepare_sqlite(engine, read_only=read_only)
         return engine
-    return create_async_engine(
-        url,
+    return _postgres_engine(sa.make_url(url))
+
+
+def _postgres_engine(url: sa.URL) -> AsyncEngine:
+    behind_pgbouncer = "pgbouncer" in url.query
+    engine = create_async_engine(
+        url.difference_update_query(["pgbouncer"]),
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
         pool_timeout=POSTGRES_POOL_SECONDS,
-        connect_args={"server_settings": POSTGRES_TIMEOUTS, "timeout": POSTGRES_POOL_SECONDS},
+        connect_args={"timeout": POSTGRES_POOL_SECONDS, **(PGBOUNCER if behind_pgbouncer else DIRECT)},
     )
+    if behind_pgbouncer:
+        _set_timeouts_at_begin(engine)
+    return engine
+
+
+def _set_timeouts_at_begin(engine: AsyncEngine) -> None:
+    timeouts = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in POSTGRES_TIMEOUTS.items())
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"SELECT {timeouts}")
 
 
 def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

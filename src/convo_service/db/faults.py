@@ -8,8 +8,26 @@ import sqlalchemy as sa
 from convo_service.telemetry import failure
 
 _CONTENTION = frozenset({"40001", "40P01"})  # serialization failure, deadlock
-# Classes of SQLSTATE that pass: connection, resources, operator intervention, rollback, lock not available, system.
-_PASSING = ("08", "53", "57", "40", "55", "58")
+# What lies in the server, its disk, its settings or the way to it, by class of SQLSTATE; an operator mends it, or it
+# passes by itself. What is missing here is the statement's own fault: ours.
+_PASSING = (
+    "08",  # connection
+    "25006",  # read-only: the server has become, or is still, a standby
+    "25P",  # a transaction that was idle for too long
+    "28",  # the password was refused: it is being changed
+    "3D",  # no such database: it is being restored
+    "40",  # rolled back
+    "53",  # resources: disk, memory, connections
+    "55",  # lock not available
+    "57",  # shutdown, start, cancelled
+    "58",  # input and output
+    "XX",  # damaged, or lost in itself
+)
+# What the driver finds out itself: a plan or a type of before a migration, a server that is none, a standby.
+_DRIVERS_OWN = frozenset({"InvalidCachedStatementError", "InternalClientError"})
+# SQLite's codes that speak of the statement (ERROR is "no such table"); all others speak of the file, its disk, or
+# another program.
+_SQLITE_OURS = frozenset({"ERROR", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", "TOOBIG"})
 
 
 def is_contention(error: Exception) -> bool:
@@ -18,15 +36,14 @@ def is_contention(error: Exception) -> bool:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the same request may succeed later; False is a bug, or a database of another version."""
+    """Whether the same request may succeed when the database is well again; False is a bug of ours, or other tables."""
     if not isinstance(error, sa.exc.DBAPIError):
         return isinstance(error, OSError | sa.exc.TimeoutError)
     if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
         return True
     if name := getattr(error.orig, "sqlite_errorname", None):
-        # SQLITE_ERROR is "no such table": it stays. Locked, busy, full, and what the disk does pass.
-        return isinstance(error, sa.exc.OperationalError) and name != "SQLITE_ERROR"
-    return _sqlstate(error).startswith(_PASSING)
+        return name.split("_")[1] not in _SQLITE_OURS
+    return type(error.orig).__name__ in _DRIVERS_OWN or _sqlstate(error).startswith(_PASSING)
 
 
 def _sqlstate(error: sa.exc.DBAPIError) -> str:

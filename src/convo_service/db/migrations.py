@@ -25,6 +25,17 @@ def knows(revision: str) -> bool:
     return revision in {path.name.split("_")[1] for path in scripts().glob("versions/*_*.py")}
 
 
+def serves(revision: str | None) -> bool:
+    """Whether this code works with a database at this revision: its own, or a later one whose id says so.
+
+    `0014from0012` was made by newer code and took nothing away that code of 0012 reads or writes.
+    """
+    if revision is None or knows(revision):
+        return revision == HEAD
+    oldest = revision.partition("from")[2]
+    return oldest.isdecimal() and oldest <= HEAD[: len(oldest)]
+
+
 def config(url: str, report: TextIO | None = None) -> "Config":
     """What `alembic.command` wants, told where to report; never call those inside a running event loop."""
     from argparse import Namespace
