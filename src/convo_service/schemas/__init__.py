@@ -1,5 +1,16 @@
 """The wire contract: all request and response models. The client for gateways imports this and nothing else of ours."""
 
+from convo_service.schemas.analytics import (
+    AgainstBaseline,
+    AgainstHoldout,
+    CohortUsed,
+    Comparison,
+    Estimate,
+    Savings,
+    SavingsGroup,
+    SavingsQuery,
+    TokensUsed,
+)
 from convo_service.schemas.base import (
     AnyId,
     EntryId,
@@ -42,13 +53,18 @@ from convo_service.schemas.turns import NewTurn, ReplyDelta, Turn, TurnError, Tu
 from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
 
 __all__ = [
+    "AgainstBaseline",
+    "AgainstHoldout",
     "AnyId",
     "AppendMessages",
     "AppendedMessage",
+    "CohortUsed",
+    "Comparison",
     "Conversation",
     "ConversationQuery",
     "Covers",
     "EntryId",
+    "Estimate",
     "GetOrCreate",
     "GotOrCreated",
     "Health",
@@ -71,6 +87,9 @@ __all__ = [
     "Request",
     "Reset",
     "Response",
+    "Savings",
+    "SavingsGroup",
+    "SavingsQuery",
     "Seed",
     "SeedEntry",
     "SeedEntryUpdate",
@@ -79,6 +98,7 @@ __all__ = [
     "SummaryEntry",
     "SummaryUsage",
     "ThreadQuery",
+    "TokensUsed",
     "TopicName",
     "Turn",
     "TurnError",
