@@ -1,4 +1,4 @@
-"""A model for the emulator that summarises as a test tells it to."""
+"""A model for the emulator that summarises as a test tells it to, and has one reply to everything else."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
+REPLY = "Certo, ci penso io."
 LISTS = ("topics", "open_issues", "preferences", "facts")
 
 
@@ -21,7 +22,9 @@ class Model:
     shown: list[Json] = field(default_factory=list)  # what it was shown last
 
     def __call__(self, request: Json) -> str:
-        """The summary of what the request shows."""
+        """The summary of what the request shows; a message gets its reply."""
+        if "format" not in (request.get("text") or {}):
+            return REPLY
         (content,) = [item["content"] for item in request["input"]]
         self.shown = json.loads(content)
         notes = [one for one in self.shown if one["kind"] == "open_note"]
