@@ -5,6 +5,7 @@ import typer
 from convo_service.cli.checking import config, doctor
 from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.keys import create_key, list_keys, revoke_key
+from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
 from convo_service.cli.working import sweep, worker
 
@@ -21,6 +22,7 @@ app.command()(migrate)
 app.command()(doctor)
 app.command()(config)
 app.command("import-legacy")(import_legacy)
+app.command()(report)
 app.command()(demo)
 app.command()(openapi)
 
