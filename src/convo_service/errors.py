@@ -248,6 +248,14 @@ class UpstreamFailed(ConvoError):
     title = "The model gave no reply; the message is kept, repeat the request"
 
 
+class TurnInterrupted(ConvoError):
+    """What is said of a turn whose process ended before the model had answered; nobody is there to be told."""
+
+    status_code = 503
+    code = "turn_interrupted"
+    title = "The process that worked on the turn ended; repeat the message"
+
+
 class ModelNotConfigured(Unavailable):
     """A turn came, and the installation has no OPENAI_MODEL."""
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from convo_service.db.engine import Database
 from convo_service.db.models import Message, ModelCall, Turn
 from convo_service.llm.emulator import Emulator
+from convo_service.services.sweep import Sweep
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
 
@@ -299,3 +300,16 @@ async def test_the_ledger(gateway: Gateway, database: Database) -> None:
     expected = row.input_tokens * 2.5e-7 + row.output_tokens * 2e-6
     assert row.cost_usd == pytest.approx(expected) == turn["usage"]["cost_usd"]
     assert (row.history_messages, row.latency_ms is not None, row.first_token_ms) == (1, True, None)
+
+
+async def test_an_abandoned_turn_is_given_up(
+    gateway: Gateway, emulator: Emulator, database: Database, sweep: Sweep
+) -> None:
+    """A minute after its lease the sweep says that it failed; the repeat has its reply all the same."""
+    turn = await gateway.ask("ciao", id="wamid.A")
+    await _hold(database)
+    assert (await sweep.run_once())["turns_given_up"] == 0
+    await _age(database)
+    assert (await sweep.run_once())["turns_given_up"] == 1
+    found = await gateway.get(f"/turns/{turn['id']}")
+    assert (found["status"], found["error"]["code"]) == ("failed", "turn_interrupted")

@@ -1,4 +1,4 @@
-"""The sweep, one pass of the worker: what is due, what is owed, and what is left at OpenAI."""
+"""The sweep, one pass of the worker: what is due, owed, abandoned, or left at OpenAI."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from convo_service.db.engine import Database
 from convo_service.llm.client import LLMClient
+from convo_service.services import turn_queue
 from convo_service.services.arrivals import Clock
 from convo_service.services.due import Due
 from convo_service.services.garbage import Garbage
@@ -28,4 +29,6 @@ class Sweep:
         if self.llm.has_key:
             done += await Owed(self.database, self.llm, self.settings, self.clock).run_once()
             done += await Garbage(self.database, self.llm).run_once()
-        return done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())
+        async with self.database.write.begin() as tx:
+            done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
+        return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())

@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import database_time
 from convo_service.db.models import Message, Turn, User
 from convo_service.domain.ids import new_id
-from convo_service.errors import TurnInProgress
+from convo_service.errors import TurnInProgress, TurnInterrupted
 from convo_service.services import users
 
-WAITING_SECONDS = 8.0  # that a waiting turn is believed to be alive; it says so again before they are over
+WAITING_SECONDS = 12.0  # that a waiting turn is believed to be alive; it says so again before they are over
+ABANDONED_SECONDS = 60.0  # after the end of a lease, when nobody has come back to the turn
 OPEN = Turn.status.in_(("waiting", "in_progress"))
 
 
@@ -72,6 +73,20 @@ async def fenced(tx: AsyncSession, turn: Turn) -> Turn:
     if current is None or current.attempt_id != turn.attempt_id or current.status not in ("waiting", "in_progress"):
         raise TurnLost
     return current
+
+
+async def give_up_abandoned(tx: AsyncSession, now: datetime) -> int:
+    """Say of turns whose process ended that they have failed; whoever repeats the message takes them up again."""
+    abandoned = sa.update(Turn).where(OPEN, Turn.lease_until < database_time() - ABANDONED_SECONDS)
+    done = await tx.execute(
+        abandoned.values(
+            uncertain=sa.or_(Turn.uncertain, Turn.status == "in_progress"),
+            status="failed",
+            error_code=TurnInterrupted.code,
+            finished_at=now,
+        ).returning(Turn.id)
+    )
+    return len(done.all())
 
 
 async def _place(tx: AsyncSession, turn: Turn, time: float, seconds: float) -> None:
