@@ -193,7 +193,7 @@ def test_every_combination_answers_the_same(script: Script, rules: Rules) -> Non
     """The replies are the same ones everywhere, and no more comes from the cache than was read."""
     windows, endless = replay(script, rules), replay(script, ENDLESS)
     assert windows.replies == endless.replies
-    assert windows.conversations >= endless.conversations
+    assert windows.conversations >= endless.conversations == min(len(script), 1)
     assert windows.cached_tokens <= windows.input_tokens
 
 

@@ -15,7 +15,7 @@ from convo_service.domain.record import Client, seed_items
 from convo_service.domain.seed import Material, SeedRules, compose
 from convo_service.domain.text import tokens
 
-STEPS = 4  # of what there is to tell, between a number of tokens and its double
+STEPS = 16  # of what there is to tell, between a number of tokens and its double
 
 
 class Seeds(Protocol):
@@ -104,6 +104,6 @@ class EstimatedSeeds:
 
 
 def _step(material: int) -> int:
-    """Steps of a quarter of an octave: 64, 80, 96, 112, 128, 160 ..."""
+    """The step that a number of tokens is on: from 64 to 128 one begins at every fourth, from 128 at every eighth."""
     octave = material.bit_length()
     return octave * STEPS + (material * STEPS * 2 >> octave) - STEPS if octave else 0
