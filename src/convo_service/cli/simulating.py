@@ -55,8 +55,7 @@ def simulate(
     A reply is a user's message that was answered before the next one.
     Its prompt is the instructions, the seed, what was said in the conversation so far, and the message.
     A token is a quarter of a text's characters, and each item costs four more.
-    From the prompt cache comes the prompt before, if it was of the same conversation, at most an hour ago, and of 1,024
-    tokens or more.
+    The prompt before of the same conversation comes from the cache, from 1,024 tokens on, for an hour.
     Money is for prompts alone: answers cost the same everywhere.
 
     Seeds are those without a model and without notes, with the profiles of today.
