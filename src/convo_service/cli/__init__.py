@@ -7,6 +7,7 @@ from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.keys import create_key, list_keys, revoke_key
 from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
+from convo_service.cli.simulating import simulate
 from convo_service.cli.working import sweep, worker
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(config)
 app.command("import-legacy")(import_legacy)
 app.command()(report)
 app.command()(demo)
+app.command()(simulate)
 app.command()(openapi)
 
 keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)

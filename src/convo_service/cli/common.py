@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from convo_service.db.engine import Database
+    from convo_service.services.legacy import Progress as Advance
+    from convo_service.services.legacy import Watch
     from convo_service.settings import Settings
 
 Result = TypeVar("Result")
 
 FAILED = 1
 USAGE_ERROR = 2
+INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 def stop(*lines: str, status: int = USAGE_ERROR) -> NoReturn:
@@ -119,3 +124,34 @@ def refuse(settings: "Settings", found: str | None) -> NoReturn:
     if migrations.knows(found):
         stop(f"{state}. Run: convo-service migrate")
     stop(f"{state}: the code is older than the database. Use the version that migrated it, or newer.", status=FAILED)
+
+
+def instant(text: str, option: str) -> "datetime":
+    """The time that an option gives, in UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        at = datetime.fromisoformat(text)
+        in_utc = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        stop(f"{option} has to be a date and time such as 2026-03-02T09:00Z")
+    if at.tzinfo is None:
+        stop(f"{option} needs a zone: Z, or an offset such as +01:00")
+    return in_utc
+
+
+@contextmanager
+def progress_bar() -> Iterator["Watch"]:
+    """A bar on a terminal's standard error, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def watch(total: int) -> "Advance":
+            task = bar.add_task("messages", total=total, visible=total > 0)
+            return lambda messages: bar.advance(task, messages)
+
+        yield watch

@@ -1,31 +1,25 @@
 """Commands that change the database as a whole: `migrate`, and `import-legacy` for what the existing bot has."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from convo_service.cli.common import (
     FAILED,
+    INTERRUPTED,
     database_errors,
     make_room,
     on_database,
+    progress_bar,
     read_settings,
     refuse,
     require_migrated,
     revision,
     stop,
 )
-
-INTERRUPTED = 130  # as a shell says it of SIGINT
-
-if TYPE_CHECKING:
-    from convo_service.services.legacy import Progress as Advance
-    from convo_service.services.legacy import Watch
 
 
 def migrate() -> None:
@@ -94,20 +88,3 @@ def import_legacy(
         typer.echo(line)
     if dry_run:
         typer.echo("A dry run: nothing was written.")
-
-
-@contextmanager
-def progress_bar() -> Iterator["Watch"]:
-    """A bar on a terminal's standard error, and nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("messages"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-
-        def watch(total: int) -> "Advance":
-            task = bar.add_task("messages", total=total, visible=total > 0)
-            return lambda messages: bar.advance(task, messages)
-
-        yield watch

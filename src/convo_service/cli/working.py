@@ -4,11 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convo_service.cli.common import on_database, read_settings, require_migrated, stop
+from convo_service.cli.common import instant, on_database, read_settings, require_migrated
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from convo_service.db.engine import Database
     from convo_service.services.sweep import Sweep
     from convo_service.settings import Settings
@@ -21,7 +19,7 @@ def sweep(
 ) -> None:
     """Close what is over and have quiet conversations summarised, once."""
     settings = _settings()
-    at = _instant(now) if now is not None else None
+    at = instant(now, "--now") if now is not None else None
 
     async def run(database: "Database") -> dict[str, int]:
         found = _sweep(database, settings)
@@ -73,16 +71,3 @@ def _sweep(database: "Database", settings: "Settings") -> "Sweep":
     from convo_service.services.sweep import Sweep
 
     return Sweep(database, openai_client(settings), settings, utc_now)
-
-
-def _instant(text: str) -> "datetime":
-    from datetime import UTC, datetime
-
-    try:
-        at = datetime.fromisoformat(text)
-        in_utc = at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        stop("--now has to be a date and time such as 2026-03-02T09:00Z")
-    if at.tzinfo is None:
-        stop("--now needs a zone: Z, or an offset such as +01:00")
-    return in_utc
