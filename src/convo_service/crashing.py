@@ -14,6 +14,8 @@ CREATED = "created"  # OpenAI has answered, and nothing of it is written down
 AFTER_T3 = "after_t3"
 SEEDED = "seeded"
 AFTER_T4 = "after_t4"  # the reply is not sent
+GARBAGE_EMPTIED = "garbage_emptied"  # its items are deleted at OpenAI, it is not
+GARBAGE_DELETED = "garbage_deleted"  # it is gone at OpenAI, and still listed here
 
 _passed: Counter[str] = Counter()
 

@@ -32,6 +32,13 @@ def service(port: int, env: Mapping[str, str], log: Path) -> None:
     main()
 
 
+def worker(_port: int, env: Mapping[str, str], log: Path) -> None:
+    """`convo-service worker`; it listens on no port."""
+    _become(env, log)
+    sys.argv = ["convo-service", "worker"]
+    main()
+
+
 def emulator(port: int, env: Mapping[str, str], log: Path) -> None:
     """OpenAI, whose state the harness reads in a file beside the log."""
     _become(env, log)

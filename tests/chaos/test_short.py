@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import scenarios
-from tests.chaos.scenarios import Scenario
+from tests.chaos import collecting, scenarios
+from tests.chaos.scenario import Scenario
 from tests.chaos.storm import Weather
 
 
@@ -13,6 +13,7 @@ from tests.chaos.storm import Weather
     "scenario",
     [
         pytest.param(scenarios.crash_points(), id="crash-points"),
+        pytest.param(collecting.dying_collectors(), id="dying-collectors"),
         pytest.param(scenarios.random_kills(Weather(kills=10)), id="ten-kills"),
         pytest.param(scenarios.same_id(10), id="the-same-id"),
         pytest.param(scenarios.burst(6), id="burst-after-expiry"),
