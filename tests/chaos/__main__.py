@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import collecting, scenarios
+from tests.chaos import collecting, restarts, scenarios
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -39,6 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=24)
     parser.add_argument("--ids", type=int, default=200, help="external ids that come ten times at once")
     parser.add_argument("--bursts", type=int, default=100)
+    parser.add_argument("--restarts", type=int, default=20, help="immediate ones, of PostgreSQL")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
     parser.add_argument("--database", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--only", default="", help="faults whose name contains this")
@@ -53,6 +54,7 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.random_kills(weather),
         scenarios.same_id(options.ids),
         scenarios.burst(options.bursts),
+        restarts.restarts(options.restarts),
     ]
 
 
