@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import collecting, restarts, scenarios
+from tests.chaos import collecting, disks, restarts, scenarios
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -55,6 +55,8 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.same_id(options.ids),
         scenarios.burst(options.bursts),
         restarts.restarts(options.restarts),
+        disks.disk_full(),
+        disks.server_out_of_room(),
     ]
 
 
