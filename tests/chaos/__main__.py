@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import collecting, disks, restarts, scenarios
+from tests.chaos import absences, collecting, disks, restarts, scenarios
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -54,6 +54,7 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.random_kills(weather),
         scenarios.same_id(options.ids),
         scenarios.burst(options.bursts),
+        *(absences.away(absence) for absence in absences.ABSENCES),
         restarts.restarts(options.restarts),
         disks.disk_full(),
         disks.server_out_of_room(),
