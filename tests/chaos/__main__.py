@@ -14,11 +14,12 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import absences, collecting, disks, restarts, scenarios
+from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
 
+CLOCKED = 16  # users
 SHOWN = 10  # violations of one scenario
 ROW = "{database:9} {fault:52} {promise:88} {ok}"
 
@@ -55,6 +56,7 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.same_id(options.ids),
         scenarios.burst(options.bursts),
         *(absences.away(absence) for absence in absences.ABSENCES),
+        clocks.clocks(CLOCKED),
         restarts.restarts(options.restarts),
         disks.disk_full(),
         disks.server_out_of_room(),

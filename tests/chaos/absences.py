@@ -22,6 +22,7 @@ MADE_UP_SECONDS = 60.0
 FOR_EVER = 10**6
 ROUNDS = (0, 1)  # the first finds the circuit closed, the second most often open
 EACH = 4  # people of each kind
+FOREIGN = "the id of something else"
 KNOWN = "the id of a conversation that we have"
 
 
@@ -31,6 +32,7 @@ class Absence:
 
     name: str
     how: Mapping[str, Any] | None = None  # None: nobody listens
+    ids: Sequence[str] = ()  # what it gives in place of a new conversation's id
 
 
 def _answers(id_: str) -> str:
@@ -43,7 +45,7 @@ ABSENCES = (
     Absence("one byte a second", {"drip": 1.0}),
     Absence("HTML", {"body": "<html><body>Bad gateway</body></html>"}),
     Absence("{}", {"body": "{}"}),
-    Absence("a foreign id", {"body": _answers("resp_0123456789abcdef")}),
+    Absence(FOREIGN, ids=[f"resp_{number:032}" for number in range(40)]),
     Absence(KNOWN),
     Absence("429, Retry-After 100", {"code": "rate_limit_exceeded", "headers": {"Retry-After": "100"}}),
     Absence("insufficient_quota", {"code": "insufficient_quota"}),
@@ -132,9 +134,11 @@ async def _before(gateway: Gateway) -> None:
 
 
 async def _leave(world: World, absence: Absence) -> None:
-    if absence.name == KNOWN:
-        known = next(id_ for id_, remote in world.remotes().items() if not remote.deleted)
-        await world.fail_next(CREATE, body=_answers(known), times=FOR_EVER)
+    ids = list(world.remotes())[:1] if absence.name == KNOWN else absence.ids
+    if ids:
+        for id_ in ids[:-1]:
+            await world.fail_next(CREATE, body=_answers(id_))
+        await world.fail_next(CREATE, body=_answers(ids[-1]), times=FOR_EVER)
     elif absence.how is None:
         await world.emulator.kill()
     else:

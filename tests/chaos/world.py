@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,9 +109,12 @@ def _events(log: Path, name: str) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def running(
-    database_url: str, folder: Path, knobs: Mapping[str, str], *, replicas: int = 2
+    database_url: str, folder: Path, knobs: Mapping[str, str], *, shifts: Sequence[float] = ()
 ) -> AsyncIterator[World]:
-    """Run replicas and OpenAI on a migrated database; everything ends with the block."""
+    """Run replicas and OpenAI on a migrated database; everything ends with the block.
+
+    `shifts`: one replica for each, whose clock is wrong by so many seconds; without any, two whose clocks are right.
+    """
     async with AsyncExitStack() as stack:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
         headers = {"Authorization": f"Bearer {KEY}"}
@@ -121,9 +124,12 @@ async def running(
         stack.callback(emulator.close)
         await emulator.start()
         watch(folder / "openai.db")
+        if shifts:
+            knobs = {**knobs, serving.CLOCK: "wrong"}
         world = World(database_url, folder, http, emulator, [], knobs)
-        for number in range(1, replicas + 1):
+        for number, seconds in enumerate(shifts or (0, 0), start=1):
             replica = world.replica(number)
+            serving.shift(replica.log, seconds)
             stack.callback(replica.close)
             world.replicas.append(replica)
         await asyncio.gather(*(replica.start() for replica in world.replicas))
