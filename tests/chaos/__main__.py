@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios
+from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -41,6 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ids", type=int, default=200, help="external ids that come ten times at once")
     parser.add_argument("--bursts", type=int, default=100)
     parser.add_argument("--restarts", type=int, default=20, help="immediate ones, of PostgreSQL")
+    parser.add_argument("--stops", type=int, default=50, help="by SIGTERM, under load")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
     parser.add_argument("--database", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--only", default="", help="faults whose name contains this")
@@ -57,6 +58,8 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.burst(options.bursts),
         *(absences.away(absence) for absence in absences.ABSENCES),
         clocks.clocks(CLOCKED),
+        stops.stops(options.stops),
+        stops.stopped_worker(),
         restarts.restarts(options.restarts),
         disks.disk_full(),
         disks.server_out_of_room(),
