@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops
+from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops, suites, writers
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -42,6 +42,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bursts", type=int, default=100)
     parser.add_argument("--restarts", type=int, default=20, help="immediate ones, of PostgreSQL")
     parser.add_argument("--stops", type=int, default=50, help="by SIGTERM, under load")
+    parser.add_argument("--messages", type=int, default=5000, help="of the writers on SQLite")
+    parser.add_argument("--sequences", type=int, default=2000, help="of the model of the contract; 0 leaves it out")
+    parser.add_argument("--examples", type=int, default=200, help="of schemathesis; 0 leaves it out")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
     parser.add_argument("--database", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--only", default="", help="faults whose name contains this")
@@ -58,11 +61,14 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.burst(options.bursts),
         *(absences.away(absence) for absence in absences.ABSENCES),
         clocks.clocks(CLOCKED),
+        writers.writers(options.messages),
         stops.stops(options.stops),
         stops.stopped_worker(),
         restarts.restarts(options.restarts),
         disks.disk_full(),
         disks.server_out_of_room(),
+        *([suites.sequences(options.sequences)] if options.sequences else []),
+        *([suites.examples(options.examples)] if options.examples else []),
     ]
 
 
