@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from alembic import command
+from alembic.command import upgrade
 
 from convo_service.db import migrations
 from tests import postgres
@@ -71,14 +71,14 @@ class Disk:
 def small_disk(folder: Path, owner: int, size: str = SIZE) -> Iterator[Disk]:
     """Mount one; raises NotAllowed."""
     folder.mkdir()
-    done = subprocess.run(  # noqa: S603
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700,uid={owner}", "tmpfs", str(folder)],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = f"size={size},mode=0700,uid={owner}"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise NotAllowed(str(error)) from error
     if done.returncode:
-        raise NotAllowed(done.stderr.strip())
+        raise NotAllowed(done.stderr.strip().partition("\n")[0])
     try:
         yield Disk(folder)
     finally:
@@ -104,7 +104,7 @@ def disk_full() -> Scenario:
 async def _sqlite(folder: Path) -> AsyncIterator[tuple[str, Disk]]:
     with small_disk(folder / "disk", os.geteuid()) as disk:
         url = f"sqlite+aiosqlite:///{disk.folder / 'convo.db'}"
-        await asyncio.to_thread(command.upgrade, migrations.config(url), "head")
+        await asyncio.to_thread(upgrade, migrations.config(url), "head")
         yield url, disk
 
 
