@@ -18,7 +18,7 @@ from tests.chaos.invariants import violations
 from tests.chaos.load import load, progress
 from tests.chaos.replicas import Replica, until
 from tests.chaos.scenario import Outcome, Scenario, case_of, in_a_world
-from tests.chaos.world import CREATE, KEY, World
+from tests.chaos.world import CREATE, KEY, WORKING, World
 
 USERS = 10
 DRAIN_SECONDS = 10.0
@@ -101,7 +101,7 @@ def stops(times: int) -> Scenario:
         return Outcome(figure, [*violations(case), *wrong, *cut])
 
     promise = f"drained within {DRAIN_SECONDS:.0f} s, every request that was accepted is answered"
-    return Scenario(f"SIGTERM under load, {times} times", promise, in_a_world(play))
+    return Scenario(f"SIGTERM under load, {times} times", promise, in_a_world(play, WORKING))
 
 
 async def _stop(world: World, gateway: Gateway, number: int) -> tuple[float, list[str]]:
@@ -111,10 +111,12 @@ async def _stop(world: World, gateway: Gateway, number: int) -> tuple[float, lis
     if slow := SLOW[number // 2 % len(SLOW)]:
         await world.fail_next(CREATE, **slow)
         await asyncio.sleep(0.5)
+    world.cut |= await evidence.reserving(world.database_url)  # what its worker has begun is dropped
     started = time.monotonic()
     replica.terminate()
     code = await replica.ended()
     seconds = time.monotonic() - started
+    world.cut |= await evidence.reserving(world.database_url)
     await world.heal()
     await replica.start()
     wrong = [] if seconds <= DRAIN_SECONDS else [f"drained after {seconds:.1f} s"]
