@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,85 @@ FAST = {
 }
 
 
+# As it runs where something is worth saving: what is committed survives a crash.
+SAFE = {**FAST, "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "wal_level": "replica"}
+
+
+@dataclass(slots=True)
+class Server:
+    """A server on a folder of its own, which can crash and be started again."""
+
+    base: Path  # with the socket and the log
+    binaries: Path
+    run: dict[str, Any]
+    settings: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where everything is that it keeps, unless a tablespace says otherwise."""
+        return self.base / "d"
+
+    @property
+    def user(self) -> int:
+        """Whose files they are."""
+        return int(self.run.get("user", os.geteuid()))
+
+    def initialise(self) -> None:
+        """Make the folder of its data."""
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        command = [str(self.binaries / "initdb"), "-D", str(self.data), *options]
+        subprocess.run(command, check=True, capture_output=True, **self.run)  # noqa: S603
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        command = [str(self.binaries / "postgres"), "-D", str(self.data), "-k", str(self.base), *options]
+        with (self.base / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_dies_with_parent, **self.run)  # noqa: S603
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self.launch()
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_ready(self.data):
+            if self.has_ended or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL did not start:\n" + (self.base / "log").read_text()[-2000:])
+            time.sleep(0.02)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no process, for whatever reason."""
+        return self.process is None or self.process.poll() is not None
+
+    def crash(self) -> None:
+        """End it at once, as an immediate shutdown does: no checkpoint, no goodbye."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(10)
+
+
 @contextmanager
 def server() -> Iterator[Path]:
     """Run a server and yield the folder of its socket."""
+    with made(FAST) as one:
+        one.initialise()
+        one.start()
+        yield one.base
+
+
+@contextmanager
+def made(settings: Mapping[str, str]) -> Iterator[Server]:
+    """The folder of a server that is neither initialised nor started; it ends with the block."""
     base = Path(tempfile.mkdtemp(prefix="cpg", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 - a socket's path ends at 107 bytes
+    one = None
     try:
         binaries, run = _as_ordinary_user(_binaries(), base)
-        data = base / "d"
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run([str(binaries / "initdb"), "-D", str(data), *options], check=True, capture_output=True, **run)  # noqa: S603
-        with _started(binaries, data, base, run):
-            yield base
+        one = Server(base, binaries, run, settings)
+        yield one
     finally:
+        if one is not None:
+            one.crash()
         shutil.rmtree(base, ignore_errors=True)
 
 
@@ -80,31 +148,9 @@ def _as_ordinary_user(binaries: Path, base: Path) -> tuple[Path, dict[str, Any]]
     return binaries, run
 
 
-@contextmanager
-def _started(binaries: Path, data: Path, base: Path, run: dict[str, Any]) -> Iterator[None]:
-    options = [part for name, value in FAST.items() for part in ("-c", f"{name}={value}")]
-    command = [str(binaries / "postgres"), "-D", str(data), "-k", str(base), *options]
-    with (base / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_dies_with_parent, **run)  # noqa: S603
-    try:
-        _wait(process, data, base)
-        yield
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(10)
-
-
 def _dies_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
-
-
-def _wait(process: subprocess.Popen[bytes], data: Path, base: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(data):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("PostgreSQL did not start:\n" + (base / "log").read_text()[-2000:])
-        time.sleep(0.02)
 
 
 def _is_ready(data: Path) -> bool:

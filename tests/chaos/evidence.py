@@ -24,7 +24,8 @@ class Remote:
 
     attempt: str
     deleted: bool
-    items: Sequence[tuple[str, str]]  # role, text
+    items: Sequence[tuple[str, str]]  # role, text; all that were ever put in
+    left: int = 0  # of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,30 @@ class Evidence:
     refuses_a_second_active: bool = field(default=True)
 
 
+# Garbage is emptied before it is deleted: without a memory nobody could say how often it was seeded.
+MEMORY = """
+CREATE TABLE put_in (position INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TRIGGER remember AFTER INSERT ON items
+BEGIN INSERT INTO put_in (conversation_id, body) VALUES (NEW.conversation_id, NEW.body); END;
+"""
+
+
+def watch(file: Path) -> None:
+    """Have the emulator's file remember every item that was ever put in, deleted or not."""
+    with closing(sqlite3.connect(file, timeout=30)) as db:
+        db.executescript(MEMORY)
+
+
 def remotes(file: Path) -> dict[str, Remote]:
     """The conversations in the emulator's file."""
     with closing(sqlite3.connect(file)) as db:
         items: dict[str, list[tuple[str, str]]] = {}
-        for conversation_id, body in db.execute("SELECT conversation_id, body FROM items ORDER BY position"):
+        for conversation_id, body in db.execute("SELECT conversation_id, body FROM put_in ORDER BY position"):
             items.setdefault(conversation_id, []).append(_said(json.loads(body)))
+        left = dict(db.execute("SELECT conversation_id, count(*) FROM items GROUP BY conversation_id").fetchall())
         rows = db.execute("SELECT id, metadata, deleted FROM conversations").fetchall()
     return {
-        id_: Remote(json.loads(metadata).get("attempt", ""), bool(deleted), items.get(id_, []))
+        id_: Remote(json.loads(metadata).get("attempt", ""), bool(deleted), items.get(id_, []), left.get(id_, 0))
         for id_, metadata, deleted in rows
     }
 
@@ -122,6 +138,26 @@ async def reserving(database_url: str) -> set[str]:
     """The attempts that are between T1 and T3 at this moment."""
     rows = await look(database_url, sa.select(Opening.attempt_id).where(Opening.remote_id.is_(None)))
     return {row.attempt_id for row in rows}
+
+
+async def owed(database_url: str) -> int:
+    """How many openings there are at this moment, under way or owed."""
+    return len(await look(database_url, sa.select(Opening.user_id)))
+
+
+async def garbage(database_url: str) -> list[str]:
+    """The conversations at OpenAI that wait to be deleted there."""
+    return [row.remote_id for row in await look(database_url, sa.select(RemoteGarbage.remote_id))]
+
+
+async def let_rest(database_url: str) -> None:
+    """What minutes of the database's clock do: all garbage has rested, and nobody is at work on it any more."""
+    engine = create_engine(database_url)
+    try:
+        async with engine.begin() as tx:
+            await tx.execute(sa.update(RemoteGarbage).values(not_before=0.0))
+    finally:
+        await engine.dispose()
 
 
 async def look(database_url: str, statement: sa.Executable) -> Sequence[Row]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,6 +15,7 @@ from tests.chaos.replicas import Replica
 GIVES_UP_SECONDS = 180
 REPEATS = (409, 503)
 PAUSE_SECONDS = 0.2
+CONVERSATIONS = "/conversations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,33 @@ class Ack:
 
 @dataclass(slots=True)
 class Ledger:
-    """All promises, and what should never have been answered."""
+    """All promises, all answers, and what should never have been answered."""
 
     acks: list[Ack] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)  # of each answer
     repeats: int = 0
-    slowest: float = 0.0
+
+    @property
+    def slowest(self) -> float:
+        """The answer that took longest."""
+        return max(self.seconds, default=0.0)
 
     @property
     def degraded(self) -> int:
         """How many were served with a stale conversation."""
         return sum(ack.degraded for ack in self.acks)
+
+    def note(self, path: str, answer: httpx.Response, seconds: float) -> None:
+        """Keep an answer; what a gateway may repeat has to say when."""
+        self.statuses[answer.status_code] += 1
+        self.seconds.append(seconds)
+        if answer.status_code in REPEATS:
+            if "retry-after" not in answer.headers:
+                self.unexpected.append(f"{answer.status_code} of {path} without Retry-After: {answer.text[:300]}")
+        elif not answer.is_success:
+            self.unexpected.append(f"{answer.status_code} of {path}: {answer.text[:300]}")
 
 
 class Gateway:
@@ -63,22 +81,8 @@ class Gateway:
         self, identity: str, text: str, *, id_: str | None = None, first: int = 0, sent_at: str | None = None
     ) -> Ack | None:
         """Send an inbound message until it is acknowledged; `first` is the replica that gets it first."""
-        external_id = id_ or self.new_id()
-        message = {"id": external_id, "text": text} | ({"sent_at": sent_at} if sent_at else {})
-        body = await self._send("/conversations", {"identity": identity, "message": message}, first)
-        if body is None:
-            return None
-        ack = Ack(
-            identity,
-            external_id,
-            text,
-            body["conversation"]["id"],
-            created=body["created"],
-            duplicate=body["duplicate"],
-            degraded=body["degraded"] is not None,
-        )
-        self.ledger.acks.append(ack)
-        return ack
+        body = _message(identity, text, id_ or self.new_id(), sent_at)
+        return self._acknowledged(body, await self._send(CONVERSATIONS, body, first))
 
     async def settle(self, identity: str, text: str) -> None:
         """Write once more, and again while the answer is a stale conversation: then the rollover is still owed."""
@@ -96,33 +100,57 @@ class Gateway:
         if await self._send(f"/conversations/{conversation_id}/messages", batch, first) is not None:
             self.ledger.acks.append(Ack(identity, external_id, text, conversation_id, appended=True))
 
-    async def once(self, replica: Replica, identity: str, text: str, id_: str) -> httpx.Response | None:
+    async def once(
+        self, replica: Replica, identity: str, text: str, id_: str | None = None, *, sent_at: str | None = None
+    ) -> httpx.Response | None:
         """Send a message one single time; None when nothing came back."""
-        body = {"identity": identity, "message": {"id": id_, "text": text}}
-        try:
-            return await self._http.post(f"{replica.url}/conversations", json=body, timeout=120)
-        except httpx.TransportError:
-            return None
+        body = _message(identity, text, id_ or self.new_id(), sent_at)
+        answer = await self._ask(replica, CONVERSATIONS, body, timeout=120)
+        if answer is not None and answer.is_success:
+            self._acknowledged(body, answer)
+        return answer
 
-    async def _send(self, path: str, body: dict[str, Any], first: int) -> dict[str, Any] | None:
+    def _acknowledged(self, body: dict[str, Any], answer: httpx.Response | None) -> Ack | None:
+        if answer is None:
+            return None
+        said, message = answer.json(), body["message"]
+        ack = Ack(
+            body["identity"],
+            message["id"],
+            message["text"],
+            said["conversation"]["id"],
+            created=said["created"],
+            duplicate=said["duplicate"],
+            degraded=said["degraded"] is not None,
+        )
+        self.ledger.acks.append(ack)
+        return ack
+
+    async def _send(self, path: str, body: dict[str, Any], first: int) -> httpx.Response | None:
         started = time.monotonic()
         for number in count(first):
-            replica = self.replicas[number % len(self.replicas)]
-            asked = time.monotonic()
-            try:
-                answer = await self._http.post(replica.url + path, json=body)
-            except httpx.TransportError:
-                pass
-            else:
-                self.ledger.slowest = max(self.ledger.slowest, time.monotonic() - asked)
-                if answer.is_success:
-                    return dict(answer.json())
-                if answer.status_code not in REPEATS:
-                    self.ledger.unexpected.append(f"{answer.status_code} of {path}: {answer.text[:300]}")
-                    return None
+            answer = await self._ask(self.replicas[number % len(self.replicas)], path, body)
+            if answer is not None and answer.status_code not in REPEATS:
+                return answer if answer.is_success else None
             if time.monotonic() - max(started, self.calm_since) > GIVES_UP_SECONDS:
                 self.ledger.unexpected.append(f"no answer within {GIVES_UP_SECONDS} s: {body}")
                 return None
             self.ledger.repeats += 1
             await asyncio.sleep(PAUSE_SECONDS)
         raise AssertionError  # count() has no end
+
+    async def _ask(
+        self, replica: Replica, path: str, body: dict[str, Any], *, timeout: float = 30
+    ) -> httpx.Response | None:
+        asked = time.monotonic()
+        try:
+            answer = await self._http.post(replica.url + path, json=body, timeout=timeout)
+        except httpx.TransportError:
+            return None
+        self.ledger.note(path, answer, time.monotonic() - asked)
+        return answer
+
+
+def _message(identity: str, text: str, id_: str, sent_at: str | None) -> dict[str, Any]:
+    message = {"id": id_, "text": text} | ({"sent_at": sent_at} if sent_at else {})
+    return {"identity": identity, "message": message}

@@ -92,12 +92,21 @@ def orphans_are_empty(case: Case) -> Iterator[str]:
 
 
 def garbage_is_unused(case: Case) -> Iterator[str]:
-    """What is listed as garbage is no conversation of ours, and ours are at OpenAI."""
+    """What is listed as garbage, or deleted as such, is no conversation of ours, and ours are at OpenAI."""
     for id_ in case.evidence.conversations:
         if id_ in case.evidence.garbage:
             yield f"{id_} is in use and listed as garbage"
         if id_ not in case.evidence.remotes:
             yield f"{id_} is in use and unknown at OpenAI"
+        elif case.evidence.remotes[id_].deleted:
+            yield f"{id_} is in use and deleted at OpenAI"
+
+
+def deleted_is_empty(case: Case) -> Iterator[str]:
+    """What was deleted at OpenAI was emptied before: its items would stay there for ever."""
+    for id_, remote in case.evidence.remotes.items():
+        if remote.deleted and remote.left:
+            yield f"{id_} was deleted and left {remote.left} items"
 
 
 def seeded_once(case: Case) -> Iterator[str]:
@@ -127,6 +136,7 @@ RULES: Sequence[Rule] = (
     nothing_is_stuck,
     orphans_are_empty,
     garbage_is_unused,
+    deleted_is_empty,
     seeded_once,
     only_promised_answers,
 )

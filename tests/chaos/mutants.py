@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos import invariants
+from tests.chaos.scenario import BOTH
 
+SHOWING = "crash-points or kills or the-same-id or burst"  # the other scenarios are about other mistakes
 ROOT = Path(__file__).resolve().parents[2]
 OPENER = "src/convo_service/services/opener.py"
 OPENINGS = "src/convo_service/services/openings.py"
@@ -96,14 +98,15 @@ MUTANTS = (
 def main() -> int:
     """Run the short round against each, and fail when a mistake goes unseen."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.mutants", description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--database", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--only", help="mutants whose name contains this")
     options = parser.parse_args()
+    databases = BOTH if options.database == "both" else (options.database,)
     right = []
-    for mutant in (one for one in MUTANTS if (options.only or "") in one.name):
-        caught, by = _caught(mutant, options.database)
+    for mutant, database in ((one, each) for each in databases for one in MUTANTS if (options.only or "") in one.name):
+        caught, by = _caught(mutant, database)
         right.append(caught == bool(mutant.changes))
-        print(f"{mutant.name:28} {'caught' if caught else 'not caught':12} {', '.join(by)}", flush=True)
+        print(f"{database:9} {mutant.name:28} {'caught' if caught else 'not caught':12} {', '.join(by)}", flush=True)
     return 0 if all(right) else 1
 
 
@@ -114,7 +117,7 @@ def _caught(mutant: Mutant, database: str) -> tuple[bool, list[str]]:
         env = {**os.environ, "PYTHONPATH": str(Path(folder) / "src")}
         where = _run([sys.executable, "-c", "import convo_service; print(convo_service.__file__)"], env)
         assert where.stdout.startswith(folder), f"the copy is not what is imported: {where.stdout}{where.stderr}"
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-k", database]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-k", f"{database} and ({SHOWING})"]
         done = _run([sys.executable, "-m", "pytest", "tests/chaos/test_short.py", *options], env)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -1,4 +1,4 @@
-"""Processes that can be killed, stopped and started again; each start has a port of its own."""
+"""Processes that can be killed, stopped and started again; each start has a port of its own, unless it keeps one."""
 
 import asyncio
 import os
@@ -40,13 +40,23 @@ async def until(what: Callable[[], Awaitable[bool]], why: str, seconds: float = 
 
 
 class Replica:
-    """One process that serves HTTP, and its place after a restart."""
+    """One process, most often one that serves HTTP, and its place after a restart."""
 
-    def __init__(self, serve: Serve, ready: str, env: Mapping[str, str], log: Path, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        serve: Serve,
+        ready: str | None,  # the path that answers; None: it listens on no port
+        env: Mapping[str, str],
+        log: Path,
+        http: httpx.AsyncClient,
+        *,
+        port: int | None = None,
+    ) -> None:
         self.url = NOBODY
         self.log = log  # of all its lives
         self._serve = serve
         self._ready = ready
+        self._port = port
         self._env = {**{name: os.environ[name] for name in KEPT if name in os.environ}, **env}
         self._http = http
         self._process: ForkServerProcess | None = None
@@ -65,7 +75,7 @@ class Replica:
 
     async def _start_once(self, more: Mapping[str, str]) -> bool:
         _ensure_fork_server()
-        port = _free_port()
+        port = self._port or free_port()
         url = f"http://127.0.0.1:{port}"
         self._process = _forks.Process(target=self._serve, args=(port, {**self._env, **more}, self.log), daemon=True)
         self._process.start()
@@ -74,7 +84,7 @@ class Replica:
         return self.is_alive
 
     async def _answers_or_ended(self, url: str) -> bool:
-        if not self.is_alive:
+        if self._ready is None or not self.is_alive:
             return True
         try:
             return (await self._http.get(url + self._ready, timeout=5)).status_code == httpx.codes.OK
@@ -86,6 +96,10 @@ class Replica:
         await until(self._is_gone, f"the end of {self.url}")
         self.url = NOBODY
         return self._started().exitcode
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._started().terminate()
 
     async def _is_gone(self) -> bool:
         return not self.is_alive
@@ -118,7 +132,8 @@ def _ensure_fork_server() -> None:
     os.environ.update(hidden)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -2,45 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from tests.chaos import evidence
 from tests.chaos.crashes import POINTS, Crashes, rolled_over_once
 from tests.chaos.gateway import Gateway
 from tests.chaos.invariants import Case, violations
+from tests.chaos.scenario import Outcome, Scenario, case_of, few, in_a_world
 from tests.chaos.sleeping import Sleeper
 from tests.chaos.storm import Storm, Weather
-from tests.chaos.world import World, running
+from tests.chaos.world import WORKING, World
 
 TIMES = 10
 BURST = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The figure that was reached, and what broke a promise."""
-
-    figure: str
-    violations: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One line of the table."""
-
-    fault: str
-    promise: str
-    play: Callable[[World], Awaitable[Outcome]]
-    knobs: Mapping[str, str] = field(default_factory=dict)
-
-    async def run(self, database_url: str, folder: Path) -> Outcome:
-        """Play it on a migrated database that nobody else uses."""
-        async with running(database_url, folder, self.knobs) as world:
-            return await self.play(world)
+ONE_OF_EACH = "one message, one conversation, one answer"
 
 
 def random_kills(weather: Weather) -> Scenario:
@@ -52,7 +27,7 @@ def random_kills(weather: Weather) -> Scenario:
         return Outcome(str(result), [*result.violations, *idle])
 
     promise = "never two active, nothing acknowledged lost, nothing stuck, orphans empty and few"
-    return Scenario(f"kill -9 at random, {weather.kills} times", promise, play)
+    return Scenario(f"kill -9 at random, {weather.kills} times", promise, in_a_world(play, WORKING))
 
 
 def crash_points() -> Scenario:
@@ -66,11 +41,13 @@ def crash_points() -> Scenario:
             await crashes.everywhere()
             await sleeper.wake_up_late()
         await crashes.repeat()
-        case = await _case(world, gateway)
+        case = await case_of(world, gateway)
         wrong = rolled_over_once(case.evidence, crashes.cuts)
         return Outcome(f"{len(POINTS) - len(wrong)} of {len(POINTS)} points", [*violations(case), *wrong])
 
-    return Scenario("kill -9 at each crash point", "one rollover, and the answer of the repeat stands", play)
+    return Scenario(
+        "kill -9 at each crash point", "one rollover, and the answer of the repeat stands", in_a_world(play)
+    )
 
 
 def same_id(ids: int) -> Scenario:
@@ -79,15 +56,15 @@ def same_id(ids: int) -> Scenario:
     async def play(world: World) -> Outcome:
         gateway = Gateway(world.http, world.replicas)
         people = [f"+39335{number:07}" for number in range(ids)]
-        for some in _few(people, 2):
+        for some in few(people, 2):
             says = [gateway.say(who, "Buongiorno", id_=f"wamid.{who}", first=n) for who in some for n in range(TIMES)]
             await asyncio.gather(*says)
-        case = await _case(world, gateway)
+        case = await case_of(world, gateway)
         had = (len(gateway.ledger.acks), len(case.evidence.messages), len(case.evidence.conversations))
         wrong = [] if had == (ids * TIMES, ids, ids) else [f"answers, messages, conversations: {had}"]
         return Outcome(f"{had[0]} answers, {had[1]} messages, {had[2]} conversations", [*violations(case), *wrong])
 
-    return Scenario(f"the same id {TIMES} times at once, {ids} ids", "one message, one conversation, one answer", play)
+    return Scenario(f"the same id {TIMES} times at once, {ids} ids", ONE_OF_EACH, in_a_world(play))
 
 
 def burst(users: int) -> Scenario:
@@ -97,19 +74,20 @@ def burst(users: int) -> Scenario:
         gateway = Gateway(world.http, world.replicas)
         people = [f"+39336{number:07}" for number in range(users)]
         long_ago = (datetime.now(UTC) - timedelta(days=30)).isoformat()
-        for some in _few(people, 4):
+        for some in few(people, 4):
             await asyncio.gather(*(gateway.say(who, "Avete la farina?", sent_at=long_ago) for who in some))
             await asyncio.gather(*(gateway.say(who, f"Messaggio {n}", first=n) for who in some for n in range(BURST)))
         stale = {ack.identity for ack in gateway.ledger.acks if ack.degraded}  # OpenAI was too slow on this machine
         await asyncio.gather(*(gateway.settle(who, "E la consegna?") for who in stale))
-        case = await _case(world, gateway)
+        case = await case_of(world, gateway)
         judged = [who for who in people if who not in stale]
         wrong = [sentence for who in judged for sentence in _burst_of(case, who)]
         figure = f"{len(judged) - len(wrong)} of {users} with one rollover, {len(stale)} not judged"
         return Outcome(figure, [*violations(case), *wrong])
 
     fault = f"a burst of {BURST} after expiry, {users} times"
-    return Scenario(fault, f"one rollover, {BURST} times the same id", play, {"MAX_CONVERSATION_MESSAGES": "50"})
+    run = in_a_world(play, {"MAX_CONVERSATION_MESSAGES": "50"})
+    return Scenario(fault, f"one rollover, {BURST} times the same id", run)
 
 
 def _burst_of(case: Case, who: str) -> list[str]:
@@ -118,13 +96,3 @@ def _burst_of(case: Case, who: str) -> list[str]:
     answers = Counter(ack.conversation_id for ack in case.ledger.acks if ack.identity == who)
     right = reasons == {"first_contact": 1, "idle_timeout": 1} and sorted(answers.values()) == [1, BURST]
     return [] if right else [f"{who}: {dict(reasons)}, answers {sorted(answers.values())}"]
-
-
-def _few(people: list[str], most: int) -> list[list[str]]:
-    """So many at a time: twenty requests in flight are enough for two cores."""
-    return [people[start : start + most] for start in range(0, len(people), most)]
-
-
-async def _case(world: World, gateway: Gateway) -> Case:
-    found = await evidence.gather(world.database_url, world.remotes())
-    return Case(found, gateway.ledger, world.faults, world.cut)

@@ -71,6 +71,13 @@ def with_remotes(**items: Any) -> dict[str, Remote]:
         pytest.param("nothing_is_stuck", {"openings": [Row(user_id="usr_1", remote_id=None, state="x")]}, id="stuck"),
         pytest.param("orphans_are_empty", {"remotes": with_remotes(conv_9=[])}, id="an orphan without a fault"),
         pytest.param("garbage_is_unused", {"garbage": frozenset(["conv_1"])}, id="garbage in use"),
+        pytest.param("garbage_is_unused", {"remotes": {"conv_1": Remote("", True, SEED)}}, id="deleted and in use"),
+        pytest.param(
+            "deleted_is_empty", {"remotes": {**WELL.remotes, "conv_9": Remote("", True, SEED, 1)}}, id="items are left"
+        ),
+        pytest.param(
+            "seeded_once", {"remotes": {**WELL.remotes, "conv_9": Remote("", True, SEED * 2)}}, id="seeded twice, gone"
+        ),
         pytest.param("seeded_once", {"remotes": {"conv_1": Remote("", False, SEED * 2)}}, id="seeded twice"),
         pytest.param("seeded_once", {"remotes": {"conv_1": Remote("", False, [])}}, id="never seeded"),
     ],

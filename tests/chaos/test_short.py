@@ -1,11 +1,11 @@
-"""A short round of chaos on each database: every crash point, ten kills under load, repeats and bursts."""
+"""A short round of chaos on each database: what shows the most in a minute, and does not depend on the machine."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.chaos import scenarios
-from tests.chaos.scenarios import Scenario
+from tests.chaos import collecting, disks, scenarios, stops
+from tests.chaos.scenario import Scenario
 from tests.chaos.storm import Weather
 
 
@@ -13,12 +13,17 @@ from tests.chaos.storm import Weather
     "scenario",
     [
         pytest.param(scenarios.crash_points(), id="crash-points"),
-        pytest.param(scenarios.random_kills(Weather(kills=10)), id="ten-kills"),
+        pytest.param(collecting.dying_collectors(), id="dying-collectors"),
+        pytest.param(scenarios.random_kills(Weather(kills=8)), id="kills"),
         pytest.param(scenarios.same_id(10), id="the-same-id"),
         pytest.param(scenarios.burst(6), id="burst-after-expiry"),
+        pytest.param(disks.disk_full(), id="disk-full"),
+        pytest.param(stops.stops(2), id="stops"),
     ],
 )
 async def test_no_promise_is_broken(scenario: Scenario, database_url: str, tmp_path: Path) -> None:
     """Replicas die, webhooks repeat, OpenAI loses answers: both sides still agree, and every answer stands."""
     outcome = await scenario.run(database_url, tmp_path)
+    if not outcome.is_shown:
+        pytest.skip(outcome.figure)
     assert not outcome.violations, "\n".join(outcome.violations)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from tests.chaos import serving
-from tests.chaos.evidence import Remote, remotes, reserving
-from tests.chaos.replicas import Replica
+from tests.chaos.evidence import Remote, remotes, reserving, watch
+from tests.chaos.replicas import Replica, free_port
 
 KEY = "csk_chaos_" + "0" * 32
 CAP = 4  # messages of a conversation: every fifth message rolls over
@@ -27,6 +27,8 @@ KNOBS = {
     "PYTHONUNBUFFERED": "1",
     "MAX_CONVERSATION_MESSAGES": str(CAP),
 }
+# Whoever is alive makes up what is owed; what the dead left at OpenAI rests a minute first.
+WORKING = {"WORKER_ENABLED": "true", "SWEEP_INTERVAL_SECONDS": "0.5"}
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class World:
 
     def database_failures(self) -> int:
         """How often the database did not do what it was asked in time: each may have been a T3."""
-        return len(self._events("database_failed"))
+        return sum(len(self._events(name)) for name in ("database_failed", "owed_skipped"))
 
     @property
     def faults(self) -> int:
@@ -84,9 +86,20 @@ class World:
 
     def replica(self, number: int) -> Replica:
         """One more replica; not started."""
+        return Replica(serving.service, "/readyz", self._env(), self.folder / f"replica-{number}.log", self.http)
+
+    def worker(self, number: int) -> Replica:
+        """A worker on its own; not started, and counted as a replica by what its log says."""
+        return Replica(serving.worker, None, self._env(), self.folder / f"replica-worker-{number}.log", self.http)
+
+    def _env(self) -> dict[str, str]:
         address = {"DATABASE_URL": self.database_url, "OPENAI_BASE_URL": f"{self.emulator.url}/v1"}
-        log = self.folder / f"replica-{number}.log"
-        return Replica(serving.service, "/readyz", {**KNOBS, **self.knobs, **address}, log, self.http)
+        return {**KNOBS, **self.knobs, **address}
+
+    async def calls(self) -> dict[str, int]:
+        """What OpenAI was asked so far."""
+        async with httpx.AsyncClient() as fresh:
+            return dict((await fresh.get(f"{self.emulator.url}/_emulator/calls")).json())
 
 
 def _events(log: Path, name: str) -> list[dict[str, Any]]:
@@ -95,18 +108,28 @@ def _events(log: Path, name: str) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def running(database_url: str, folder: Path, knobs: Mapping[str, str]) -> AsyncIterator[World]:
-    """Run two replicas and OpenAI on a migrated database; everything ends with the block."""
+async def running(
+    database_url: str, folder: Path, knobs: Mapping[str, str], *, shifts: Sequence[float] = ()
+) -> AsyncIterator[World]:
+    """Run replicas and OpenAI on a migrated database; everything ends with the block.
+
+    `shifts`: one replica for each, whose clock is wrong by so many seconds; without any, two whose clocks are right.
+    """
     async with AsyncExitStack() as stack:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
         headers = {"Authorization": f"Bearer {KEY}"}
         http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, limits=limits, timeout=30))
-        emulator = Replica(serving.emulator, "/_emulator/calls", {}, folder / "openai.log", http)
+        # It comes back where it was: the replicas know one address of OpenAI.
+        emulator = Replica(serving.emulator, "/_emulator/calls", {}, folder / "openai.log", http, port=free_port())
         stack.callback(emulator.close)
         await emulator.start()
+        watch(folder / "openai.db")
+        if shifts:
+            knobs = {**knobs, serving.CLOCK: "wrong"}
         world = World(database_url, folder, http, emulator, [], knobs)
-        for number in (1, 2):
+        for number, seconds in enumerate(shifts or (0, 0), start=1):
             replica = world.replica(number)
+            serving.shift(replica.log, seconds)
             stack.callback(replica.close)
             world.replicas.append(replica)
         await asyncio.gather(*(replica.start() for replica in world.replicas))

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convo_service import crashing
+from convo_service.crashing import crash_point
 from convo_service.errors import UpstreamLocked, UpstreamLost, UpstreamRefused, UpstreamUnavailable
 from convo_service.llm import faults, replies
 from convo_service.llm.breaker import Breaker, CircuitOpen
@@ -117,6 +119,7 @@ class LLMClient:
                     for one in items:
                         with _suppress_not_found():
                             await sdk.conversations.items.delete(str(one.id), conversation_id=conversation_id)
+            crash_point(crashing.GARBAGE_EMPTIED)
             with _suppress_not_found():
                 await sdk.conversations.delete(conversation_id)
 

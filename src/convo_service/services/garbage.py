@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from convo_service import crashing
+from convo_service.crashing import crash_point
 from convo_service.db.engine import Database, database_time
 from convo_service.db.models import Conversation, RemoteGarbage
 from convo_service.errors import UpstreamUnavailable
@@ -60,6 +62,7 @@ class Garbage:
             async with self.database.write.begin() as tx:
                 await tx.execute(sa.update(RemoteGarbage).where(row).values(not_before=database_time() + rest))
             return False
+        crash_point(crashing.GARBAGE_DELETED)
         async with self.database.write.begin() as tx:
             await tx.execute(sa.delete(RemoteGarbage).where(row))
         log.info("remote_deleted", conversation=remote_id)
