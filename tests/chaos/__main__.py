@@ -14,7 +14,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops, suites, writers
+from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops, suites, turning, writers
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -38,6 +38,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="kills at random moments, for each database")
     parser.add_argument("--users", type=int, default=24)
+    parser.add_argument("--turn-kills", type=int, default=50, help="kills while turns are answered")
     parser.add_argument("--ids", type=int, default=200, help="external ids that come ten times at once")
     parser.add_argument("--bursts", type=int, default=100)
     parser.add_argument("--restarts", type=int, default=20, help="immediate ones, of PostgreSQL")
@@ -59,6 +60,8 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.random_kills(weather),
         scenarios.same_id(options.ids),
         scenarios.burst(options.bursts),
+        turning.dying_turns(),
+        turning.turns_in_a_storm(options.turn_kills, seed=options.seed),
         *(absences.away(absence) for absence in absences.ABSENCES),
         clocks.clocks(CLOCKED),
         writers.writers(options.messages),

@@ -15,7 +15,7 @@ from tests.chaos.replicas import Replica
 GIVES_UP_SECONDS = 180
 REPEATS = (409, 503)
 PAUSE_SECONDS = 0.2
-CONVERSATIONS = "/conversations"
+CONVERSATIONS, TURNS = "/conversations", "/turns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,24 @@ class Ack:
     appended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A reply that the service has given: it is the only one that its message ever gets."""
+
+    identity: str
+    external_id: str
+    text: str
+    turn_id: str
+    message_id: str
+    said: str
+
+
 @dataclass(slots=True)
 class Ledger:
     """All promises, all answers, and what should never have been answered."""
 
     acks: list[Ack] = field(default_factory=list)
+    replies: list[Replied] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)  # of each answer
@@ -83,6 +96,34 @@ class Gateway:
         """Send an inbound message until it is acknowledged; `first` is the replica that gets it first."""
         body = _message(identity, text, id_ or self.new_id(), sent_at)
         return self._acknowledged(body, await self._send(CONVERSATIONS, body, first))
+
+    async def ask(self, identity: str, text: str, *, id_: str | None = None, first: int = 0) -> Replied | None:
+        """Have a message answered, until there is a reply."""
+        body = _message(identity, text, id_ or self.new_id(), None)
+        return self._replied(body, await self._send(TURNS, body, first))
+
+    async def ask_once(self, replica: Replica, identity: str, text: str, id_: str) -> httpx.Response | None:
+        """Ask one single time; None when nothing came back."""
+        body = _message(identity, text, id_, None)
+        answer = await self._ask(replica, TURNS, body, timeout=120)
+        if answer is not None and answer.is_success:
+            self._replied(body, answer)
+        return answer
+
+    def _replied(self, body: dict[str, Any], answer: httpx.Response | None) -> Replied | None:
+        if answer is None:
+            return None
+        said, message = answer.json(), body["message"]
+        reply = Replied(
+            body["identity"],
+            message["id"],
+            message["text"],
+            said["id"],
+            said["reply"]["message_id"],
+            said["reply"]["text"],
+        )
+        self.ledger.replies.append(reply)
+        return reply
 
     async def settle(self, identity: str, text: str) -> None:
         """Write once more, and again while the answer is a stale conversation: then the rollover is still owed."""

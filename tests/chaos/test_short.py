@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import collecting, disks, scenarios, stops
+from tests.chaos import collecting, disks, scenarios, stops, turning
 from tests.chaos.scenario import Scenario
 from tests.chaos.storm import Weather
 
@@ -17,6 +17,7 @@ from tests.chaos.storm import Weather
         pytest.param(scenarios.random_kills(Weather(kills=8)), id="kills"),
         pytest.param(scenarios.same_id(10), id="the-same-id"),
         pytest.param(scenarios.burst(6), id="burst-after-expiry"),
+        pytest.param(turning.dying_turns(), id="dying-turns"),
         pytest.param(disks.disk_full(), id="disk-full"),
         pytest.param(stops.stops(2), id="stops"),
     ],
