@@ -13,7 +13,6 @@ OPEN = "status IN ('waiting', 'in_progress')"
 
 def upgrade() -> None:
     op.add_column("users", sa.Column("turn_count", sa.Integer, server_default="0", nullable=False))
-    op.add_column("conversations", sa.Column("last_item_id", sa.String(128)))
     op.create_table(
         "turns",
         sa.Column("user_id", sa.String(64), nullable=False),
@@ -27,6 +26,7 @@ def upgrade() -> None:
         sa.Column("created", sa.Boolean, nullable=False),
         sa.Column("conversation_id", sa.String(128)),
         sa.Column("reply_message_id", sa.String(64)),
+        sa.Column("reply_item_id", sa.String(128)),
         sa.Column("error_code", sa.String(32)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True)),
@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_turns_user_id"),
     )
     op.create_index("ix_turns_id", "turns", ["id"])
+    op.create_index("ix_turns_user_id_reply_message_id", "turns", ["user_id", "reply_message_id"])
     op.create_index(
         "ix_turns_open", "turns", ["user_id", "number"], sqlite_where=sa.text(OPEN), postgresql_where=sa.text(OPEN)
     )
@@ -46,5 +47,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("turns")
-    op.drop_column("conversations", "last_item_id")
     op.drop_column("users", "turn_count")

@@ -139,8 +139,9 @@ async def _judge(world: World, gateway: Gateway) -> tuple[list[str], int]:
     """What broke a promise, and how many messages a model was asked about twice."""
     case, books = await case_of(world, gateway), await _books(world.database_url)
     wrong = [one for one in violations(case) if not one.startswith("orphans_are_empty:") or "holds" in one]
-    asked = Counter(text for remote in case.evidence.remotes.values() for role, text in remote.items if role == "user")
-    twice = sum(times > 1 and text.startswith(("Domanda", "Ordine")) for text, times in asked.items())
+    remotes = case.evidence.remotes.items()  # what a rollover carries along stands in two, and was asked in one
+    asked = Counter((id_, text) for id_, remote in remotes for role, text in remote.items if role == "user")
+    twice = sum(times > 1 for times in asked.values())
     return [*wrong, *_one_reply_each(books), *_kept(books, gateway)], twice
 
 

@@ -156,6 +156,32 @@ async def test_an_answer_that_nobody_heard(
     assert items == ["user", "assistant"] * 3
 
 
+async def test_an_unheard_answer_is_found_behind_others(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:
+    """What others were answered since, even to the same words, is not taken for it."""
+    emulator.fail_next(RESPONSES, after=True)
+    assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
+    clock.advance(minutes=1)
+    others = [await gateway.ask(text) for text in ("e poi?", "ok")]
+    turn = await gateway.ask("ok", id="wamid.A")
+    assert turn["usage"]["input_tokens"] is None
+    assert emulator.calls[RESPONSES] == 3
+    assert turn["reply"]["message_id"] not in [other["reply"]["message_id"] for other in others]
+    emulator.fail_next(RESPONSES, status=500)  # this one was not carried out
+    assert_problem(await gateway.turn("ok", id="wamid.B"), 503, "upstream_unavailable")
+    assert (await gateway.ask("ok", id="wamid.B"))["usage"]["input_tokens"] > 0
+    assert emulator.calls[RESPONSES] == 5
+
+
+@pytest.mark.parametrize("env", [{"openai_model": "gpt-5-mini", "max_conversation_messages": 2}])
+async def test_what_was_carried_along_answers_nothing(gateway: Gateway, emulator: Emulator) -> None:
+    """A rollover at the cap repeats the last words at OpenAI: they are not the answer to the same words now."""
+    await gateway.ask("ok")
+    emulator.fail_next(RESPONSES, status=500)
+    assert_problem(await gateway.turn("ok", id="wamid.B"), 503, "upstream_unavailable")
+    turn = await gateway.ask("ok", id="wamid.B")
+    assert (turn["conversation"]["created_reason"], turn["usage"]["input_tokens"] is None) == ("message_cap", False)
+
+
 async def test_a_conversation_that_is_locked(gateway: Gateway, emulator: Emulator) -> None:
     """OpenAI makes one answer at a time in a conversation: a turn waits for somebody else's."""
     await gateway.ask("ciao")

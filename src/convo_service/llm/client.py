@@ -13,7 +13,7 @@ from convo_service.crashing import crash_point
 from convo_service.errors import UpstreamLocked, UpstreamLost, UpstreamRefused, UpstreamUnavailable
 from convo_service.llm import faults, replies
 from convo_service.llm.breaker import Breaker, CircuitOpen
-from convo_service.llm.replies import OnDelta, Prompt, Reply
+from convo_service.llm.replies import Heard, OnDelta, Prompt, Reply
 from convo_service.telemetry import failure, get_logger
 
 if TYPE_CHECKING:
@@ -159,12 +159,10 @@ class LLMClient:
                 raise UpstreamLost from error
             raise
 
-    async def find_reply(self, conversation_id: str, text: str, *, after: str | None, deadline: float) -> Reply | None:
-        """The answer to a text that was given without our hearing of it: both are the newest items, behind `after`."""
+    async def find_reply(self, prompt: Prompt, heard: Heard, *, deadline: float) -> Reply | None:
+        """The answer to a prompt that was given without our hearing of it, if there is one."""
         try:
-            return await self._call(
-                "items.list", deadline, lambda sdk: replies.find(sdk, conversation_id, text, after=after)
-            )
+            return await self._call("items.list", deadline, lambda sdk: replies.find(sdk, prompt, heard))
         except UpstreamRefused as error:
             if faults.is_lost(error.__cause__):
                 return None  # a conversation that is not there has no answer either

@@ -1,7 +1,7 @@
 """Responses of a model: how they are asked for, whole or as a stream, and what is made of them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,26 @@ class Reply:
     said: str  # a refusal and a text that was cut off, too
     status: str  # completed | refused | incomplete | failed | ...
     usage: Usage | None = None
-    item_id: str | None = None  # the last one that it left in its conversation
+    item_id: str | None = None  # the last message that it left in its conversation
     first_token_seconds: float | None = None  # of a stream
 
     @property
     def text(self) -> str:
         """A whole answer; empty when it refused, failed, or was cut off."""
         return self.said if self.status == "completed" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Replies that are known: by the items that they are at OpenAI, else by what they say."""
+
+    item_ids: frozenset[str]
+    texts: frozenset[str]
+
+    def has(self, said: Sequence[Any]) -> bool:
+        """Whether these items are one of them."""
+        text = storable("".join(map(_text_of, said)))
+        return text in self.texts or not self.item_ids.isdisjoint(item.id for item in said)
 
 
 async def whole(sdk: "openai.AsyncOpenAI", prompt: Prompt) -> Reply:
@@ -87,31 +100,25 @@ def read(made: "Response", *, first_token_seconds: float | None = None) -> Reply
         messages = [item for item in made.output if item.type == "message"]
         refusals = [part.refusal for item in messages for part in item.content if part.type == "refusal"]
         said = "\n".join(refusals) if refusals else made.output_text
-        item_id = made.output[-1].id if made.output else None
+        item_id = messages[-1].id if messages else None
     except (TypeError, AttributeError):
         raise faults.NoAnswer from None
     status = "refused" if refusals else made.status or "unknown"
     return Reply(storable(said), status, _usage(made), item_id, first_token_seconds)
 
 
-async def find(sdk: "openai.AsyncOpenAI", conversation_id: str, text: str, *, after: str | None) -> Reply | None:
-    """The answer to a text when both are the newest items of a conversation, later than the item `after`."""
-    items = (await sdk.conversations.items.list(conversation_id, limit=RECENT_ITEMS, order="desc")).data or []
-    said: list[str] = []
-    for item in _until(items, after):
-        if item.type != "message":
-            continue
-        if item.role != "assistant":
-            return Reply(said[0], "completed", item_id=items[0].id) if said and _text_of(item) == text else None
-        said.append(storable(_text_of(item)))
+async def find(sdk: "openai.AsyncOpenAI", prompt: Prompt, heard: Heard) -> Reply | None:
+    """The newest answer to the prompt's text among a conversation's last items that no other message has had."""
+    listed = await sdk.conversations.items.list(prompt.conversation_id, limit=RECENT_ITEMS, order="desc")
+    said: list[Any] = []
+    for item in listed.data or []:
+        if item.type == "message" and item.role != "assistant":
+            if said and _text_of(item) == prompt.text and not heard.has(said):
+                return Reply(storable("".join(map(_text_of, said))), "completed", item_id=said[-1].id)
+            said = []
+        elif item.type == "message":
+            said.insert(0, item)
     return None
-
-
-def _until(items: Iterable[Any], last: str | None) -> Iterable[Any]:
-    for item in items:
-        if item.id == last:
-            return
-        yield item
 
 
 def _text_of(item: Any) -> str:

@@ -4,12 +4,16 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
-from convo_service.db.models import Turn
+from convo_service.db.models import Conversation, Message, Turn
 from convo_service.errors import UpstreamFailed, UpstreamLocked
 from convo_service.llm.client import LLMClient
-from convo_service.llm.replies import OnDelta, Prompt, Reply
+from convo_service.llm.replies import RECENT_ITEMS, Heard, OnDelta, Prompt, Reply
 from convo_service.services import windows
 from convo_service.services.arrivals import Answer
 
@@ -60,6 +64,23 @@ class Asker:
 
     async def _find(self, turn: Turn, prompt: Prompt, deadline: float) -> Reply | None:
         async with self.database.read.begin() as tx:
-            conversation = await windows.get(tx, turn.user_id, prompt.conversation_id)
-        last = conversation.last_item_id  # of our last turn: what is newer is of this one
-        return await self.llm.find_reply(conversation.id, prompt.text, after=last, deadline=deadline)
+            known = await _heard(tx, await windows.get(tx, turn.user_id, prompt.conversation_id))
+        return await self.llm.find_reply(prompt, known, deadline=deadline)
+
+
+async def _heard(tx: AsyncSession, conversation: Conversation) -> Heard:
+    """The replies that belong to other messages: those of turns by their items, and others, of which we know no item.
+
+    What a rollover carried along stands among the items, too: so the parent's last words are other messages' as well.
+    """
+    where = (Message.user_id == conversation.user_id, Message.direction == "outbound")
+    said = sa.select(Message.text, Message.conversation_id, Turn.reply_item_id).outerjoin(
+        Turn, sa.and_(Turn.user_id == Message.user_id, Turn.reply_message_id == Message.id)
+    )
+    rows: list[Any] = []
+    for one in (conversation.id, conversation.parent_conversation_id):
+        newest = said.where(*where, Message.conversation_id == one).order_by(Message.sent_at.desc(), Message.id.desc())
+        rows += (await tx.execute(newest.limit(RECENT_ITEMS))).all() if one is not None else []
+    ours = {row.reply_item_id for row in rows if row.reply_item_id is not None}
+    others = {row.text for row in rows if row.reply_item_id is None or row.conversation_id != conversation.id}
+    return Heard(frozenset(ours), frozenset(others))

@@ -11,7 +11,7 @@ from convo_service.domain.ids import new_id
 from convo_service.errors import TurnInProgress, TurnInterrupted
 from convo_service.services import users
 
-WAITING_SECONDS = 12.0  # that a waiting turn is believed to be alive; it says so again before they are over
+LEASE_SECONDS = 12.0  # that whoever works on a turn is believed to be alive; he says so again before they are over
 ABANDONED_SECONDS = 60.0  # after the end of a lease, when nobody has come back to the turn
 OPEN = Turn.status.in_(("waiting", "in_progress"))
 
@@ -20,10 +20,8 @@ class TurnLost(Exception):
     """Another request has taken this turn over; nothing that we know of it counts any more."""
 
 
-async def enter(
-    tx: AsyncSession, user: User, message: Message, attempt_id: str, *, seconds: float, now: datetime
-) -> Turn:
-    """The turn of a message: completed, or ours, with a lease of `seconds` when nobody is before it.
+async def enter(tx: AsyncSession, user: User, message: Message, attempt_id: str, *, now: datetime) -> Turn:
+    """The turn of a message: completed, or ours, and in progress when nobody is before it.
 
     The user is locked. Whoever comes back to a turn that failed, or whose process died, goes to the end of the line.
     Raises TurnInProgress while another request has it.
@@ -50,16 +48,22 @@ async def enter(
         turn.uncertain |= turn.status == "in_progress"
     user.turn_count += 1
     turn.number, turn.attempt_id, turn.error_code = user.turn_count, attempt_id, None
-    await _place(tx, turn, time, seconds)
+    await _place(tx, turn, time)
     return turn
 
 
-async def advance(tx: AsyncSession, turn: Turn, *, seconds: float) -> Turn:
+async def advance(tx: AsyncSession, turn: Turn) -> Turn:
     """Take the turn when it is its time, else say that it is still waited for. Raises TurnLost."""
     await users.lock(tx, turn.user_id)
     current = await fenced(tx, turn)
-    await _place(tx, current, await _database_seconds(tx), seconds)
+    await _place(tx, current, await _database_seconds(tx))
     return current
+
+
+async def stay_alive(tx: AsyncSession, turn: Turn) -> None:
+    """Renew the lease, while the turn is ours."""
+    mine = sa.update(Turn).where(Turn.user_id == turn.user_id, Turn.id == turn.id, OPEN)
+    await tx.execute(mine.where(Turn.attempt_id == turn.attempt_id).values(lease_until=database_time() + LEASE_SECONDS))
 
 
 async def is_first(tx: AsyncSession, turn: Turn) -> bool:
@@ -89,12 +93,10 @@ async def give_up_abandoned(tx: AsyncSession, now: datetime) -> int:
     return len(done.all())
 
 
-async def _place(tx: AsyncSession, turn: Turn, time: float, seconds: float) -> None:
+async def _place(tx: AsyncSession, turn: Turn, time: float) -> None:
+    turn.lease_until = time + LEASE_SECONDS
     await tx.flush()
-    if await _is_first(tx, turn):
-        turn.status, turn.lease_until = "in_progress", time + seconds
-    else:
-        turn.status, turn.lease_until = "waiting", time + WAITING_SECONDS
+    turn.status = "in_progress" if await _is_first(tx, turn) else "waiting"
     await tx.flush()
 
 

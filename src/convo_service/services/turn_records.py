@@ -57,6 +57,7 @@ async def complete(tx: AsyncSession, turn: Turn, answered: Answered, settings: S
     turn.status, turn.uncertain, turn.error_code = "completed", False, None
     turn.conversation_id, turn.created = conversation.id, turn.created or answered.answer.created
     turn.reply_message_id = said.id if said is not None else None
+    turn.reply_item_id = answered.reply.item_id if answered.reply is not None else None
     turn.finished_at, turn.latency_ms = answered.at, answered.latency_ms
     assert answered.answer.message is not None  # noqa: S101 - no turn without one
     return TurnView(turn, answered.answer.message, conversation, said, call)
@@ -82,7 +83,6 @@ def _enter(
     )
     row = ledger.enter(tx, user, conversation, made)
     ledger.compare(user, conversation, row, made, instructions=tokens(answered.instructions or ""))
-    conversation.last_item_id = reply.item_id or conversation.last_item_id
     return row
 
 

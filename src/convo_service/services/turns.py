@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,15 +20,14 @@ from convo_service.services import ledger, turn_queue, turn_records, users
 from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.asking import Asker
 from convo_service.services.conversations import ConversationService
-from convo_service.services.patience import ANSWER_SECONDS, in_background
+from convo_service.services.patience import in_background
 from convo_service.services.turn_queue import TurnLost
 from convo_service.services.turn_records import Answered, TurnView
 from convo_service.settings import Settings
 from convo_service.telemetry import get_logger
 
 POLL_SECONDS = 0.05
-RENEW_SECONDS = 2.0
-MARGIN_SECONDS = 15.0  # our transactions around the model's call, and then some
+RENEW_SECONDS = 4.0
 PLACES = 2  # a turn waits for so many of the longest calls, at most
 
 log = get_logger()
@@ -57,16 +58,13 @@ class Begun:
 class _Entry:
     """Takes a place in the user's line, in the transaction that stores the message."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.turn: Turn | None = None
         self._attempt_id = new_id("att")
         self._clock = clock
-        self._seconds = seconds
 
     async def arrive(self, tx: AsyncSession, user: User, message: Message) -> None:
-        self.turn = await turn_queue.enter(
-            tx, user, message, self._attempt_id, seconds=self._seconds, now=self._clock()
-        )
+        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, now=self._clock())
 
 
 class _Pieces:
@@ -113,7 +111,7 @@ class Turns:
         if self._settings.openai_model is None:
             raise ModelNotConfigured
         started = time.monotonic()
-        entry = _Entry(self._clock, ANSWER_SECONDS + self._call_seconds + MARGIN_SECONDS)
+        entry = _Entry(self._clock)
         call = replace(call, on_arrival=entry.arrive, seed_message=False)
         try:
             answer = await self._conversations.get_or_create(call)
@@ -139,9 +137,10 @@ class Turns:
         if begun.is_done:
             return await self.view(begun.turn.id, duplicate=True)
         try:
-            await self._wait(begun)
-            reply = await self._reply(begun, on_delta)
-            return await self._complete(begun, reply)
+            async with self._alive(begun.turn):
+                await self._wait(begun)
+                reply = await self._reply(begun, on_delta)
+                return await self._complete(begun, reply)
         except TurnLost:
             return await self._somebody_elses(begun)
         except Exception as error:
@@ -163,19 +162,35 @@ class Turns:
         async with self._database.read.begin() as tx:
             return await turn_records.view(tx, turn_id, duplicate=duplicate)
 
+    @asynccontextmanager
+    async def _alive(self, turn: Turn) -> AsyncIterator[None]:
+        """Say again and again that somebody works on the turn: when it is not said, another request takes it over."""
+
+        async def says() -> None:
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                with suppress(Exception):  # a database that is away for a moment costs nobody his turn
+                    async with self._database.write.begin() as tx:
+                        await turn_queue.stay_alive(tx, turn)
+
+        saying = asyncio.create_task(says())
+        try:
+            yield
+        finally:
+            saying.cancel()
+
     async def _wait(self, begun: Begun) -> None:
         """Until everybody who came before has an answer."""
-        renewed, ends = time.monotonic(), begun.started + PLACES * self._call_seconds
+        ends = begun.started + PLACES * self._call_seconds
         while begun.turn.status == "waiting":
             if time.monotonic() > ends:
                 raise TurnInProgress(retry_after=1)
             await asyncio.sleep(POLL_SECONDS)
             async with self._database.read.begin() as tx:
                 is_first = await turn_queue.is_first(tx, begun.turn)
-            if is_first or time.monotonic() - renewed > RENEW_SECONDS:
+            if is_first:
                 async with self._database.write.begin() as tx:
-                    begun.turn = await turn_queue.advance(tx, begun.turn, seconds=self._call_seconds + MARGIN_SECONDS)
-                renewed = time.monotonic()
+                    begun.turn = await turn_queue.advance(tx, begun.turn)
 
     async def _reply(self, begun: Begun, on_delta: OnDelta | None) -> Reply | None:
         """What the model says; None when nothing of the message belongs to it."""

@@ -15,6 +15,7 @@ class Turn(Base, kw_only=True):
     __table_args__ = (
         sa.UniqueConstraint("user_id", "message_id"),
         sa.Index(None, "id"),
+        sa.Index(None, "user_id", "reply_message_id"),
         sa.Index(
             "ix_turns_open",
             "user_id",
@@ -36,6 +37,7 @@ class Turn(Base, kw_only=True):
     created: Mapped[bool] = mapped_column(default=False)  # it opened its conversation
     conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
     reply_message_id: Mapped[str | None] = mapped_column(Id, default=None)
+    reply_item_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # the reply's last item, at OpenAI
     error_code: Mapped[str | None] = mapped_column(Word, default=None)
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None] = mapped_column(default=None)
