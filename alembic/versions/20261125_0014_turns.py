@@ -12,7 +12,6 @@ OPEN = "status IN ('waiting', 'in_progress')"
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("turn_count", sa.Integer, server_default="0", nullable=False))
     op.create_table(
         "turns",
         sa.Column("user_id", sa.String(64), nullable=False),
@@ -47,4 +46,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("turns")
-    op.drop_column("users", "turn_count")

@@ -20,7 +20,7 @@ from convo_service.settings import Settings
 GENERAL = "general"
 
 Clock = Callable[[], datetime]
-OnArrival = Callable[[AsyncSession, User, Message], Awaitable[None]]
+OnArrival = Callable[[AsyncSession, User, Message, bool], Awaitable[None]]  # the last says whether it is new
 
 
 def check_topic(topic: str, settings: Settings) -> None:
@@ -114,7 +114,7 @@ class Arrivals:
             )
             if call.on_arrival is not None and (message.conversation_id is not None or not taken):
                 await tx.flush()
-                await call.on_arrival(tx, user, message)
+                await call.on_arrival(tx, user, message, known is None)
             if message.conversation_id is not None:
                 return await _known(tx, message)
         if taken:

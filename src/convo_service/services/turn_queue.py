@@ -20,43 +20,65 @@ class TurnLost(Exception):
     """Another request has taken this turn over; nothing that we know of it counts any more."""
 
 
-async def enter(tx: AsyncSession, user: User, message: Message, attempt_id: str, *, now: datetime) -> Turn:
+async def enter(
+    tx: AsyncSession, user: User, message: Message, attempt_id: str, *, is_new: bool, now: datetime
+) -> Turn:
     """The turn of a message: completed, or ours, and in progress when nobody is before it.
 
-    The user is locked. Whoever comes back to a turn that failed, or whose process died, goes to the end of the line.
-    Raises TurnInProgress while another request has it.
+    The user is locked. `is_new`: the message was never here before, so it has no turn. Whoever comes back to a turn
+    that failed, or whose process died, goes to the end of the line. Raises TurnInProgress while another request has it.
     """
-    turn = await tx.scalar(sa.select(Turn).where(Turn.user_id == user.id, Turn.message_id == message.id))
+    turn = None if is_new else await _of_message(tx, message)
     if turn is not None and (turn.status == "completed" or turn.attempt_id == attempt_id):
         return turn
-    time = await _database_seconds(tx)
+    time, number, alive = await _line(tx, user.id)
     if turn is None:
-        turn = Turn(
-            user_id=user.id,
-            id=new_id("turn"),
-            number=0,
-            message_id=message.id,
-            status="failed",
-            attempt_id=attempt_id,
-            lease_until=0,
-            created_at=now,
-        )
+        turn = _new(message, now)
         tx.add(turn)
     elif turn.status in ("waiting", "in_progress"):
         if turn.lease_until > time:
             raise TurnInProgress(retry_after=1)
         turn.uncertain |= turn.status == "in_progress"
-    user.turn_count += 1
-    turn.number, turn.attempt_id, turn.error_code = user.turn_count, attempt_id, None
-    await _place(tx, turn, time)
+    turn.number, turn.attempt_id, turn.error_code = number, attempt_id, None
+    turn.status, turn.lease_until = "waiting" if alive else "in_progress", time + LEASE_SECONDS
+    await tx.flush()
     return turn
+
+
+async def _of_message(tx: AsyncSession, message: Message) -> Turn | None:
+    found: Turn | None = await tx.scalar(
+        sa.select(Turn).where(Turn.user_id == message.user_id, Turn.message_id == message.id)
+    )
+    return found
+
+
+def _new(message: Message, now: datetime) -> Turn:
+    return Turn(
+        user_id=message.user_id,
+        id=new_id("turn"),
+        number=0,
+        message_id=message.id,
+        status="waiting",
+        attempt_id="",
+        lease_until=0,
+        created_at=now,
+    )
+
+
+async def _line(tx: AsyncSession, user_id: str) -> tuple[float, int, bool]:
+    """The database's time, the number at the end of a user's line, and whether anybody in it is alive."""
+    alive = sa.func.count(sa.case((Turn.lease_until > database_time(), 1)))
+    line = sa.select(database_time(), sa.func.coalesce(sa.func.max(Turn.number), 0) + 1, alive)
+    time, number, living = (await tx.execute(line.where(Turn.user_id == user_id, OPEN))).one()
+    return float(time), number, living > 0
 
 
 async def advance(tx: AsyncSession, turn: Turn) -> Turn:
     """Take the turn when it is its time, else say that it is still waited for. Raises TurnLost."""
     await users.lock(tx, turn.user_id)
     current = await fenced(tx, turn)
-    await _place(tx, current, await _database_seconds(tx))
+    if await is_first(tx, current):
+        current.status = "in_progress"
     return current
 
 
@@ -68,7 +90,10 @@ async def stay_alive(tx: AsyncSession, turn: Turn) -> None:
 
 async def is_first(tx: AsyncSession, turn: Turn) -> bool:
     """Whether nobody alive is before it."""
-    return await _is_first(tx, turn)
+    before = sa.select(sa.literal(1)).where(
+        Turn.user_id == turn.user_id, OPEN, Turn.number < turn.number, Turn.lease_until > database_time()
+    )
+    return not await tx.scalar(sa.select(before.exists()))
 
 
 async def fenced(tx: AsyncSession, turn: Turn) -> Turn:
@@ -91,21 +116,3 @@ async def give_up_abandoned(tx: AsyncSession, now: datetime) -> int:
         ).returning(Turn.id)
     )
     return len(done.all())
-
-
-async def _place(tx: AsyncSession, turn: Turn, time: float) -> None:
-    turn.lease_until = time + LEASE_SECONDS
-    await tx.flush()
-    turn.status = "in_progress" if await _is_first(tx, turn) else "waiting"
-    await tx.flush()
-
-
-async def _is_first(tx: AsyncSession, turn: Turn) -> bool:
-    before = sa.select(sa.literal(1)).where(
-        Turn.user_id == turn.user_id, OPEN, Turn.number < turn.number, Turn.lease_until > database_time()
-    )
-    return not await tx.scalar(sa.select(before.exists()))
-
-
-async def _database_seconds(tx: AsyncSession) -> float:
-    return float(await tx.scalar(sa.select(database_time())) or 0)

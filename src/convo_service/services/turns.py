@@ -63,8 +63,8 @@ class _Entry:
         self._attempt_id = new_id("att")
         self._clock = clock
 
-    async def arrive(self, tx: AsyncSession, user: User, message: Message) -> None:
-        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, now=self._clock())
+    async def arrive(self, tx: AsyncSession, user: User, message: Message, is_new: bool) -> None:
+        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, is_new=is_new, now=self._clock())
 
 
 class _Pieces:

@@ -28,7 +28,7 @@ class Turn(Base, kw_only=True):
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    number: Mapped[int]  # the place in the user's line; whoever tries again goes to its end
+    number: Mapped[int]  # the place in the user's line of open turns; whoever tries again goes to its end
     message_id: Mapped[str] = mapped_column(Id)
     status: Mapped[str] = mapped_column(Word)  # waiting | in_progress | completed | failed
     attempt_id: Mapped[str] = mapped_column(Id)  # the fence: every write names it
