@@ -5,15 +5,24 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service import crashing
 from convo_service.crashing import crash_point
 from convo_service.db.engine import Database
+from convo_service.db.faults import is_passing
 from convo_service.db.models import Message, Turn, User
 from convo_service.domain.ids import new_id
-from convo_service.errors import ConvoError, ModelNotConfigured, TurnInProgress, UpstreamLost, UpstreamUnavailable
+from convo_service.errors import (
+    ConvoError,
+    DatabaseUnavailable,
+    ModelNotConfigured,
+    TurnInProgress,
+    UpstreamLost,
+    UpstreamUnavailable,
+)
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import OnDelta, Reply
 from convo_service.services import ledger, turn_queue, turn_records, users
@@ -24,7 +33,7 @@ from convo_service.services.patience import in_background
 from convo_service.services.turn_queue import TurnLost
 from convo_service.services.turn_records import Answered, TurnView
 from convo_service.settings import Settings
-from convo_service.telemetry import get_logger
+from convo_service.telemetry import failure, get_logger
 
 POLL_SECONDS = 0.05
 RENEW_SECONDS = 4.0
@@ -115,10 +124,12 @@ class Turns:
         call = replace(call, on_arrival=entry.arrive, seed_message=False)
         try:
             answer = await self._conversations.get_or_create(call)
-        except Exception as error:
-            if entry.turn is not None and not isinstance(error, TurnInProgress):
-                await self._fail(entry.turn, error)
+        except TurnInProgress:
             raise
+        except Exception as error:
+            if entry.turn is None:
+                raise
+            await self._fail_with(entry.turn, error)
         assert entry.turn is not None  # noqa: S101 - no answer without an arrival
         return Begun(call, answer, entry.turn, instructions or self._settings.instructions, started)
 
@@ -140,12 +151,12 @@ class Turns:
             async with self._alive(begun.turn):
                 await self._wait(begun)
                 reply = await self._reply(begun, on_delta)
+                begun.turn.uncertain |= reply is not None  # until the reply is stored, only OpenAI has it
                 return await self._complete(begun, reply)
         except TurnLost:
             return await self._somebody_elses(begun)
         except Exception as error:
-            await self._fail(begun.turn, error)
-            raise
+            await self._fail_with(begun.turn, error)
         except BaseException:  # cut off: the service stops
             in_background(self._fail(begun.turn, UpstreamUnavailable(uncertain=True)))
             raise
@@ -225,9 +236,19 @@ class Turns:
         crash_point(crashing.COMPLETED)
         return done
 
+    async def _fail_with(self, turn: Turn, error: Exception) -> NoReturn:
+        """Let a turn fail, and raise its error; that of a database that does not answer names the turn, too."""
+        if isinstance(error, ConvoError) or not is_passing(error):
+            await self._fail(turn, error)
+            raise error
+        log.error("database_failed", **failure(error))
+        ours = DatabaseUnavailable()
+        await self._fail(turn, ours)
+        raise ours from error
+
     async def _fail(self, turn: Turn, error: Exception) -> None:
         """Free the place in line and say why; what OpenAI may have done all the same is looked for the next time."""
-        code = error.code if isinstance(error, ConvoError) else "internal_error"
+        code = error.code if isinstance(error, ConvoError) else ConvoError.code
         if isinstance(error, ConvoError):
             error.turn_id = turn.id
         log.warning("turn_failed", turn=turn.id, user=turn.user_id, code=code)

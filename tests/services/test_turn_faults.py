@@ -1,0 +1,45 @@
+"""Turns when something breaks between the model's answer and what the service knows of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from convo_service.llm.emulator import Emulator
+from convo_service.services import turn_records
+from tests.conftest import Clock
+from tests.gateway import Gateway, assert_problem
+
+RESPONSES = "responses.create"
+
+
+@pytest.fixture
+def env() -> dict[str, object]:
+    """A model, and not much patience with it."""
+    return {"openai_model": "gpt-5-mini", "openai_timeout_seconds": 2.0}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """OpenAI, with a model that says what it was asked."""
+    emulator = Emulator(model=lambda request: f"Risposta a {request['input'][-1]['content']}")
+    yield emulator
+    emulator.close()
+
+
+async def test_an_answer_that_was_not_stored(
+    gateway: Gateway, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database fails when the model has answered: the problem names the turn, and the repeat finds the answer."""
+    await gateway.ask("ciao")
+    with monkeypatch.context() as broken:
+        broken.setattr(turn_records, "complete", _refused)
+        problem = assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "database_unavailable")
+    assert (await gateway.get(f"/turns/{problem['turn_id']}"))["error"]["code"] == "database_unavailable"
+    turn = await gateway.ask("ok", id="wamid.A")
+    assert (turn["id"], turn["reply"]["text"]) == (problem["turn_id"], "Risposta a ok")
+    assert emulator.calls[RESPONSES] == 2
+
+
+async def _refused(*_: Any) -> None:
+    raise ConnectionRefusedError
