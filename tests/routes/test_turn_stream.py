@@ -137,6 +137,8 @@ PIECE = (
         pytest.param({"status": 500}, "upstream_unavailable", id="it never begins"),
         pytest.param({"hang": True}, "upstream_unavailable", id="it says nothing"),
         pytest.param({"body": "<html>proxy</html>", "status": 200}, "upstream_unavailable", id="HTML"),
+        pytest.param({"body": b"data: 5\n\n", "status": 200}, "upstream_unavailable", id="an event that is none"),
+        pytest.param({"body": PIECE.replace(b'"Cer"', b"5"), "status": 200}, "upstream_unavailable", id="no text"),
     ],
 )
 async def test_a_stream_that_fails(gateway: Gateway, emulator: Emulator, fault: dict[str, Any], code: str) -> None:

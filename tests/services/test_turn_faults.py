@@ -1,5 +1,6 @@
 """Turns when something breaks between the model's answer and what the service knows of it."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,3 +44,31 @@ async def test_an_answer_that_was_not_stored(
 
 async def _refused(*_: Any) -> None:
     raise ConnectionRefusedError
+
+
+def _said(id: Any) -> str:
+    """A response of one message."""
+    part = {"type": "output_text", "text": "Certo"}
+    item = {"type": "message", "id": id, "role": "assistant", "content": [part]}
+    return json.dumps({"id": "resp_1", "status": "completed", "output": [item]})
+
+
+@pytest.mark.parametrize("id", [5, "a" * 200, "m\0", None], ids=["a number", "too long", "NUL", "none"])
+async def test_an_item_without_a_usable_id(gateway: Gateway, emulator: Emulator, id: Any) -> None:
+    """The reply is what counts: an id that no database can hold is left out."""
+    await gateway.ask("ciao")
+    emulator.fail_next(RESPONSES, status=200, body=_said(id))
+    assert (await gateway.ask("ok"))["reply"]["text"] == "Certo"
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"data":[{"type":"message","role":"assistant"}]}'])
+async def test_a_list_that_is_none(gateway: Gateway, emulator: Emulator, clock: Clock, body: str) -> None:
+    """When nobody can say whether the message was answered, the turn fails as OpenAI's fault, and stays uncertain."""
+    await gateway.ask("ciao")
+    emulator.fail_next(RESPONSES, after=True)
+    assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
+    clock.advance(minutes=1)
+    emulator.fail_next("items.list", status=200, body=body)
+    assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
+    assert (await gateway.ask("ok", id="wamid.A"))["reply"]["text"] == "Risposta a ok"
+    assert emulator.calls[RESPONSES] == 2

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from openai.types.responses import Response
 
 MAX_COUNT = 2**31 - 1
+MAX_ID = 128  # characters
 RECENT_ITEMS = 50  # of which an answer that nobody heard is one
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _DELTAS = ("response.output_text.delta", "response.refusal.delta")
@@ -84,40 +85,61 @@ async def streamed(sdk: "openai.AsyncOpenAI", prompt: Prompt, on_delta: OnDelta)
     started, first = time.monotonic(), None
     async with await sdk.responses.create(**prompt.arguments, stream=True) as events:
         async for event in events:
-            if event.type in _DELTAS:
+            kind = getattr(event, "type", None)  # the SDK validates nothing: an event may be a number
+            if kind in _DELTAS:
                 first = first or time.monotonic() - started
-                on_delta(storable(event.delta))
-            elif event.type in _ENDS:
-                return read(event.response, first_token_seconds=first)
+                on_delta(_piece(event))
+            elif kind in _ENDS:
+                return read(getattr(event, "response", None), first_token_seconds=first)
     raise faults.NoAnswer
 
 
-def read(made: "Response", *, first_token_seconds: float | None = None) -> Reply:
+def _piece(event: Any) -> str:
+    piece = getattr(event, "delta", None)
+    if not isinstance(piece, str):
+        raise faults.NoAnswer
+    return storable(piece)
+
+
+def read(made: "Response | None", *, first_token_seconds: float | None = None) -> Reply:
     """What a response says; the SDK validates nothing, so anything may be missing or of another type."""
-    if not isinstance(getattr(made, "id", None), str):
+    if made is None or not isinstance(getattr(made, "id", None), str):
         raise faults.NoAnswer
     try:
         messages = [item for item in made.output if item.type == "message"]
         refusals = [part.refusal for item in messages for part in item.content if part.type == "refusal"]
         said = "\n".join(refusals) if refusals else made.output_text
-        item_id = messages[-1].id if messages else None
+        item_id = known_id(messages[-1]) if messages else None
     except (TypeError, AttributeError):
         raise faults.NoAnswer from None
-    status = "refused" if refusals else made.status or "unknown"
+    status = "refused" if refusals else str(made.status or "unknown")
     return Reply(storable(said), status, _usage(made), item_id, first_token_seconds)
+
+
+def known_id(item: Any) -> str | None:
+    """The id of an item as a database can hold it; None when it has no such id."""
+    found = getattr(item, "id", None)
+    return found if isinstance(found, str) and len(found) <= MAX_ID and storable(found) == found else None
 
 
 async def find(sdk: "openai.AsyncOpenAI", prompt: Prompt, heard: Heard) -> Reply | None:
     """The newest answer to the prompt's text among a conversation's last items that no other message has had."""
-    listed = await sdk.conversations.items.list(prompt.conversation_id, limit=RECENT_ITEMS, order="desc")
+    try:  # the SDK itself stumbles over what is no list
+        page = await sdk.conversations.items.list(prompt.conversation_id, limit=RECENT_ITEMS, order="desc")
+        return _answer(prompt.text, [item for item in page.data or [] if item.type == "message"], heard)
+    except (TypeError, AttributeError):
+        raise faults.NoAnswer from None
+
+
+def _answer(text: str, newest_first: Sequence[Any], heard: Heard) -> Reply | None:
     said: list[Any] = []
-    for item in listed.data or []:
-        if item.type == "message" and item.role != "assistant":
-            if said and _text_of(item) == prompt.text and not heard.has(said):
-                return Reply(storable("".join(map(_text_of, said))), "completed", item_id=said[-1].id)
-            said = []
-        elif item.type == "message":
+    for item in newest_first:
+        if item.role == "assistant":
             said.insert(0, item)
+            continue
+        if said and _text_of(item) == text and not heard.has(said):
+            return Reply(storable("".join(map(_text_of, said))), "completed", item_id=known_id(said[-1]))
+        said = []
     return None
 
 
