@@ -72,3 +72,19 @@ async def test_a_list_that_is_none(gateway: Gateway, emulator: Emulator, clock: 
     assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
     assert (await gateway.ask("ok", id="wamid.A"))["reply"]["text"] == "Risposta a ok"
     assert emulator.calls[RESPONSES] == 2
+
+
+@pytest.mark.parametrize(
+    "env", [{"openai_model": "gpt-5-mini", "openai_timeout_seconds": 2.0, "max_conversation_messages": 2}]
+)
+async def test_what_was_carried_is_no_answer(gateway: Gateway, emulator: Emulator, clock: Clock) -> None:
+    """The talk that a rollover at the cap repeats ends with the same words and their answer; it answers nothing."""
+    await gateway.ask("ok")
+    emulator.fail_next(RESPONSES, status=500)
+    assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
+    clock.advance(minutes=1)
+    turn = await gateway.ask("ok", id="wamid.A")
+    assert turn["conversation"]["created_reason"] == "message_cap"
+    assert turn["usage"]["input_tokens"] is not None
+    said = [item["content"][0]["text"] for item in emulator.items(turn["conversation"]["id"])]
+    assert said[-4:] == ["ok", "Risposta a ok"] * 2
