@@ -128,6 +128,17 @@ async def test_what_a_gateway_reports(gateway: Gateway) -> None:
     assert used["cost_usd"] == pytest.approx(0.5 + 800 * 2.5e-7 + 200 * 2.5e-8 + 100 * 2e-6)
 
 
+async def test_a_reported_reply_is_not_part_of_its_own_prompt(gateway: Gateway, database: Database) -> None:
+    """In a first conversation an endless one would have sent the same, however long the reply is."""
+    got = await gateway.say("ciao", identity=INSIDE[0])
+    usage = {"model": "gpt-5-mini", "input_tokens": 100, "output_tokens": 900}
+    for number in (1, 2):
+        await gateway.reply(got["conversation"]["id"], "Buongiorno a lei. " * 200, usage=usage)
+        async with database.read.begin() as tx:
+            rows = (await tx.scalars(sa.select(ModelCall).order_by(ModelCall.id))).all()
+        assert (rows[-1].baseline_input_tokens, rows[-1].history_messages) == (100, number)
+
+
 @pytest.mark.parametrize("env", [{"openai_model": "gpt-5-mini"}])
 async def test_a_changed_timeout_does_not_reach_back(gateway: Gateway, database: Database) -> None:
     """What was judged under another window stays with it."""

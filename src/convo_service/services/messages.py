@@ -8,7 +8,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.models import Conversation, Message, User
+from convo_service.db.models import Conversation, Message, ModelCall, User
 from convo_service.domain.baseline import item_tokens
 from convo_service.domain.commands import command_length
 from convo_service.domain.digest import Said
@@ -129,9 +129,10 @@ async def append(
     for new in batch:
         message = await known(tx, user.id, new)
         if message is None:
+            call = _report(tx, user, conversation, new, prices, now) if new.usage is not None else None
             message = store(tx, user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
-            if new.usage is not None:
-                _report(tx, user, conversation, message, new.usage, prices.get(new.usage.model))
+            if call is not None:
+                call.subject_id = message.id
             _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)
@@ -142,16 +143,20 @@ def _report(
     tx: AsyncSession,
     user: User,
     conversation: Conversation,
-    message: Message,
-    reported: Reported,
-    prices: Prices | None,
-) -> None:
-    """Write what a gateway says into the ledger, before its message counts as talk of the conversation."""
+    new: NewMessage,
+    prices: Mapping[str, Prices | None],
+    now: datetime,
+) -> ModelCall:
+    """Write what a gateway says into the ledger, before its message counts as talk; whose it is comes later."""
+    reported = new.usage
+    assert reported is not None  # noqa: S101 - who calls has looked
+    at = event_time(new.sent_at, now)
     made = ledger.Call(
-        "reported", message.id, reported.model, reported.usage, message.sent_at, prices, reported.cost_usd
+        "reported", "", reported.model, reported.usage, at, prices.get(reported.model), reported.cost_usd
     )
     row = ledger.enter(tx, user, conversation, made)
     ledger.compare(user, conversation, row, made, instructions=None, told=reported.baseline_input_tokens)
+    return row
 
 
 def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> None:
