@@ -9,6 +9,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 from convo_service.db.models import ModelCall
 from convo_service.llm.client import LLMClient
@@ -118,6 +120,23 @@ async def test_a_client_that_goes_away(gateway: Gateway, emulator: Emulator) -> 
     again = await stream(gateway)
     assert [name for name, _ in again] == ["turn.created", "reply.delta", "turn.completed"]
     assert (spoken(again), again[-1][1]["duplicate"]) == (SAID, True)
+    assert emulator.calls[RESPONSES] == 1
+
+
+async def test_a_client_that_is_gone_before_the_stream(
+    gateway: Gateway, emulator: Emulator, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that says so when the first byte is to be sent: the message is answered all the same."""
+
+    async def gone(*_: Any) -> None:
+        raise ClientDisconnect
+
+    with monkeypatch.context() as leaving:
+        leaving.setattr(StreamingResponse, "__call__", gone)
+        await gateway.http.post("/turns/stream", json=body())
+    async with asyncio.timeout(5):
+        while (await gateway.turn("Avete la farina?", id="wamid.A")).status_code != 200:  # noqa: ASYNC110 - it is HTTP
+            await asyncio.sleep(0.05)
     assert emulator.calls[RESPONSES] == 1
 
 

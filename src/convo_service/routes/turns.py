@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -14,7 +15,6 @@ from convo_service.routes.deps import ANYBODY, GATEWAY, ReadTx, Wired
 from convo_service.services import turn_records
 from convo_service.services.patience import goes_on
 from convo_service.services.turn_records import TurnView
-from convo_service.services.turns import Begun
 
 router = APIRouter(prefix="/turns", tags=["turns"])
 
@@ -38,9 +38,27 @@ async def create_turn(body: schemas.NewTurn, services: Wired) -> schemas.Turn:
     return turn_out(await services.turns.finish(begun))
 
 
-async def begin(body: schemas.NewTurn, services: Wired) -> Begun:
-    """What can be refused is refused before the stream begins, with a status of its own."""
-    return await services.turns.begin(call_of(body, services.settings), body.instructions)
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A turn that is being answered, whether anybody listens or not."""
+
+    created: schemas.Turn
+    pieces: asyncio.Queue[str | None]  # None: it is over
+    done: asyncio.Task[TurnView]
+
+
+async def begin(body: schemas.NewTurn, services: Wired) -> Answering:
+    """What can be refused is refused before the stream begins, with a status of its own.
+
+    The answering begins here: a client that is gone already never lets the stream itself run.
+    """
+    begun = await services.turns.begin(call_of(body, services.settings), body.instructions)
+    view = TurnView(begun.turn, begun.message, begun.answer.conversation, duplicate=begun.is_done)
+    created = turn_out(view)
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
+    done = goes_on(services.turns.finish(begun, pieces.put_nowait))
+    done.add_done_callback(lambda _done: pieces.put_nowait(None))
+    return Answering(created, pieces, done)
 
 
 @router.post(
@@ -51,20 +69,16 @@ async def begin(body: schemas.NewTurn, services: Wired) -> Begun:
     responses=STREAM,
 )
 async def stream_turn(
-    begun: Annotated[Begun, Depends(begin, scope="function")], services: Wired
+    answering: Annotated[Answering, Depends(begin, scope="function")],
 ) -> AsyncIterator[ServerSentEvent]:
     """The same as server-sent events. A client that goes away changes nothing: the reply is stored all the same."""
-    view = TurnView(begun.turn, begun.message, begun.answer.conversation, duplicate=begun.is_done)
-    yield _event("turn.created", turn_out(view))
-    pieces: asyncio.Queue[str | None] = asyncio.Queue()
-    answering = goes_on(services.turns.finish(begun, pieces.put_nowait))
-    answering.add_done_callback(lambda _done: pieces.put_nowait(None))
-    while (text := await pieces.get()) is not None:
+    yield _event("turn.created", answering.created)
+    while (text := await answering.pieces.get()) is not None:
         yield _event("reply.delta", schemas.ReplyDelta(text=text))
-    if (error := answering.exception()) is not None:
+    if (error := answering.done.exception()) is not None:
         yield ServerSentEvent(event="error", data=problems.body(problems.known(error), PATH))
     else:
-        yield _event("turn.completed", turn_out(answering.result()))
+        yield _event("turn.completed", turn_out(answering.done.result()))
 
 
 def _event(name: str, data: schemas.Response) -> ServerSentEvent:
