@@ -19,6 +19,7 @@ from convo_service.routes.middleware import RequestEdge
 from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
 from convo_service.services.keys import Keys
+from convo_service.services.patience import settle
 from convo_service.services.previews import Previews
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
@@ -82,6 +83,7 @@ def _lifespan(database: Database, client: LLMClient, beside: AbstractAsyncContex
         warming = asyncio.create_task(asyncio.to_thread(client.warm))
         async with beside or nullcontext():
             yield
+        await settle()
         await warming
         await client.close()
         await database.close()

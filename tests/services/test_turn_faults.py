@@ -1,15 +1,23 @@
 """Turns when something breaks between the model's answer and what the service knows of it."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from convo_service.app import create_app
+from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
 from convo_service.services import turn_records
+from convo_service.services.arrivals import Call
+from convo_service.services.messages import NewMessage
+from convo_service.services.patience import goes_on
+from convo_service.services.turns import Turns
+from convo_service.settings import Settings
 from tests.conftest import Clock
-from tests.gateway import Gateway, assert_problem
+from tests.gateway import MARIA, Gateway, assert_problem
 
 RESPONSES = "responses.create"
 
@@ -88,3 +96,25 @@ async def test_what_was_carried_is_no_answer(gateway: Gateway, emulator: Emulato
     assert turn["usage"]["input_tokens"] is not None
     said = [item["content"][0]["text"] for item in emulator.items(turn["conversation"]["id"])]
     assert said[-4:] == ["ok", "Risposta a ok"] * 2
+
+
+@pytest.mark.parametrize("operation", [RESPONSES, "conversations.create"])
+async def test_a_service_that_stops(
+    gateway: Gateway, emulator: Emulator, settings: Settings, clock: Clock, operation: str
+) -> None:
+    """What is cut off gives its place back: the repeat need not wait for the end of a lease."""
+    settings = settings.model_copy(update={"openai_timeout_seconds": 30.0})
+    stopping = create_app(settings, llm=LLMClient.against(emulator), clock=clock)
+    call = Call(identity=MARIA, message=NewMessage("inbound", "ok", "wamid.A"))
+    emulator.fail_next(operation, hang=True)
+    async with stopping.router.lifespan_context(stopping):
+        going_on = goes_on(_answered(stopping.state.services.turns, call))
+        async with asyncio.timeout(5):
+            while not emulator.calls[operation]:  # noqa: ASYNC110 - it does not call back
+                await asyncio.sleep(0.01)
+    assert going_on.cancelled()
+    assert (await gateway.ask("ok", id="wamid.A"))["reply"]["text"] == "Risposta a ok"
+
+
+async def _answered(turns: Turns, call: Call) -> None:
+    await turns.finish(await turns.begin(call))

@@ -159,7 +159,7 @@ class ConversationService:
             return None
         except UpstreamUnavailable as error:
             return await self._degraded(claimed, error, patience)
-        except Exception:
+        except BaseException:  # one that is cut off, too: the service stops
             in_background(self._give_up(attempt))  # it may have to wait as long as what just failed
             raise
         async with self._database.read.begin() as tx:

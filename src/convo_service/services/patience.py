@@ -12,6 +12,7 @@ ANSWER_SECONDS = 9.7  # after which whoever waits has an answer
 OPENAI_SECONDS = 8.0  # all calls of one opening together
 OPENAI_UNTIL = 9.0  # of the answer's time: what comes of the calls has to be written down
 WAIT_SECONDS = 5.0  # for somebody else's work
+SETTLE_SECONDS = 2.0  # for what goes on when the service stops
 
 Result = TypeVar("Result")
 
@@ -69,6 +70,25 @@ def goes_on(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     task = asyncio.create_task(work)
     _let_go_on(task)
     return task
+
+
+async def settle(seconds: float = SETTLE_SECONDS) -> None:
+    """Let what goes on come to its end before the service does; what takes too long is cut off, and says so."""
+    await _wait_for_all(seconds)
+    for task in _going_on_here():
+        task.cancel()
+    await _wait_for_all(seconds)  # what was cut off has something to write down, in tasks of its own
+
+
+async def _wait_for_all(seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while (mine := _going_on_here()) and (left := ends - time.monotonic()) > 0:
+        await asyncio.wait(mine, timeout=left)
+        await asyncio.sleep(0)  # what came to its end leaves the set
+
+
+def _going_on_here() -> list[asyncio.Task[Any]]:
+    return [task for task in _going_on if task.get_loop() is asyncio.get_running_loop()]
 
 
 def _let_go_on(task: asyncio.Task[Any]) -> None:

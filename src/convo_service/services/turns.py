@@ -130,6 +130,10 @@ class Turns:
             if entry.turn is None:
                 raise
             await self._fail_with(entry.turn, error)
+        except BaseException:  # cut off: the service stops, and the model was not asked
+            if entry.turn is not None:
+                in_background(self._fail(entry.turn, UpstreamUnavailable()))
+            raise
         assert entry.turn is not None  # noqa: S101 - no answer without an arrival
         return Begun(call, answer, entry.turn, instructions or self._settings.instructions, started)
 
