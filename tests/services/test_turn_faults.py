@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -118,3 +119,10 @@ async def test_a_service_that_stops(
 
 async def _answered(turns: Turns, call: Call) -> None:
     await turns.finish(await turns.begin(call))
+
+
+async def test_a_reply_comes_after_its_message(gateway: Gateway, clock: Clock) -> None:
+    """Also when the gateway's clock is ahead of ours."""
+    turn = await gateway.ask("ciao", at=clock() + timedelta(minutes=2))
+    thread = await gateway.listed(f"/conversations/{turn['conversation']['id']}/messages")
+    assert [message["direction"] for message in thread] == ["inbound", "outbound"]

@@ -92,7 +92,9 @@ def _keep(
     """Store what the bot said; the fixed reply to a command is no talk."""
     if answered.text is None:
         return None
-    new = NewMessage("outbound", answered.text, sent_at=answered.at, is_notice=answered.reply is None)
+    asked = answered.answer.message
+    at = max(answered.at, asked.sent_at) if asked is not None else answered.at  # its clock may be ahead of ours
+    new = NewMessage("outbound", answered.text, sent_at=at, is_notice=answered.reply is None)
     said = messages.store(tx, user, new, topic=conversation.topic, now=answered.at, commands=())
     said.late = not conversation.is_active
     said.answered_conversation_id = conversation.id
