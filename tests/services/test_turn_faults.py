@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from convo_service.app import create_app
 from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
+from convo_service.llm.replies import Prompt
 from convo_service.services import turn_records
 from convo_service.services.arrivals import Call
 from convo_service.services.messages import NewMessage
@@ -119,6 +121,23 @@ async def test_a_service_that_stops(
 
 async def _answered(turns: Turns, call: Call) -> None:
     await turns.finish(await turns.begin(call))
+
+
+async def test_what_the_gateway_asked_itself_is_no_answer(
+    gateway: Gateway, emulator: Emulator, llm: LLMClient, clock: Clock
+) -> None:
+    """A gateway begins to use turns in a conversation in which it has asked OpenAI itself, with the same words."""
+    got = await gateway.say("ok")
+    prompt = Prompt("gpt-5-mini", got["conversation"]["id"], "ok", None, "none", "somebody")
+    await llm.reply(prompt, deadline=time.monotonic() + 5)
+    await gateway.reply(got["conversation"]["id"], "Risposta a ok")
+    clock.advance(seconds=5)
+    emulator.fail_next(RESPONSES, status=500)
+    assert_problem(await gateway.turn("ok", id="wamid.A"), 503, "upstream_unavailable")
+    clock.advance(minutes=1)
+    turn = await gateway.ask("ok", id="wamid.A")
+    assert turn["usage"]["input_tokens"] is not None
+    assert emulator.calls[RESPONSES] == 3
 
 
 async def test_a_reply_comes_after_its_message(gateway: Gateway, clock: Clock) -> None:
