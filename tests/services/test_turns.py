@@ -339,3 +339,23 @@ async def test_an_abandoned_turn_is_given_up(
     assert (await sweep.run_once())["turns_given_up"] == 1
     found = await gateway.get(f"/turns/{turn['id']}")
     assert (found["status"], found["error"]["code"]) == ("failed", "turn_interrupted")
+
+
+@pytest.mark.parametrize("later", [0.105, 0.115, 0.125, 0.135])
+async def test_nobody_is_overtaken_at_an_opening(
+    gateway: Gateway, emulator: Emulator, clock: Clock, later: float
+) -> None:
+    """`/new` and what follows it wait for the same opening: `/new` comes first, whoever looks first."""
+    emulator.fail_next("conversations.create", delay=0.4)
+
+    async def said(text: str, wait: float) -> dict[str, Any]:
+        await asyncio.sleep(wait)
+        clock.advance(seconds=1)
+        return await gateway.ask(text)
+
+    first, new, last = await asyncio.gather(said("ciao", 0), said("/new", 0.1), said("eccomi", later))
+    assert (new["command"], new["conversation"]["parent_conversation_id"]) == (
+        "new_conversation",
+        first["conversation"]["id"],
+    )
+    assert last["conversation"]["id"] == new["conversation"]["id"]

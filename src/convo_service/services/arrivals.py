@@ -20,7 +20,7 @@ from convo_service.settings import Settings
 GENERAL = "general"
 
 Clock = Callable[[], datetime]
-OnArrival = Callable[[AsyncSession, User, Message, bool], Awaitable[None]]  # the last says whether it is new
+OnArrival = Callable[[AsyncSession, User, Message, bool], Awaitable[bool]]  # the last says whether it is new
 
 
 def check_topic(topic: str, settings: Settings) -> None:
@@ -33,7 +33,8 @@ def check_topic(topic: str, settings: Settings) -> None:
 class Call:
     """What a gateway asks for: the conversation of this identity, for this message.
 
-    `on_arrival` takes part in the transaction that stores the message, whenever it is carried out.
+    `on_arrival` takes part in the transaction that stores the message, whenever it is carried out, and says whether
+    it is the message's time to find its conversation.
     """
 
     identity: str
@@ -88,7 +89,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Somebody else is opening this user's conversation."""
+    """Somebody else is opening this user's conversation, or somebody's message comes first."""
 
     user_id: str
 
@@ -106,7 +107,7 @@ class Arrivals:
         now = self.clock()
         at = messages.event_time(call.message.sent_at if call.message else None, now)
         user, taken = await users.arrive(tx, call.identity, call.aliases, at=at, rollout=self.rollout)
-        message = None
+        message, is_time = None, True
         if call.message is not None:
             known = await messages.known(tx, user.id, call.message)
             message = known or messages.store(
@@ -114,11 +115,13 @@ class Arrivals:
             )
             if call.on_arrival is not None and (message.conversation_id is not None or not taken):
                 await tx.flush()
-                await call.on_arrival(tx, user, message, known is None)
+                is_time = await call.on_arrival(tx, user, message, known is None)
             if message.conversation_id is not None:
                 return await _known(tx, message)
         if taken:
             return IdentityTaken()
+        if not is_time:
+            return Busy(user.id)
         return await self._place(tx, call, user, message, at)
 
     async def _place(

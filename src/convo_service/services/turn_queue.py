@@ -1,6 +1,6 @@
 """The line of a user's turns: each has a number and a lease, and the first that is alive is in progress."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from convo_service.services import users
 
 LEASE_SECONDS = 12.0  # that whoever works on a turn is believed to be alive; he says so again before they are over
 ABANDONED_SECONDS = 60.0  # after the end of a lease, when nobody has come back to the turn
+PLACED_WITHIN = timedelta(seconds=10)  # a message whose request is alive has its conversation, or an error
 OPEN = Turn.status.in_(("waiting", "in_progress"))
 
 
@@ -94,6 +95,31 @@ async def is_first(tx: AsyncSession, turn: Turn) -> bool:
         Turn.user_id == turn.user_id, OPEN, Turn.number < turn.number, Turn.lease_until > database_time()
     )
     return not await tx.scalar(sa.select(before.exists()))
+
+
+async def overtakes(tx: AsyncSession, turn: Turn, message: Message, now: datetime) -> bool:
+    """Whether a message that came just before, with a turn that is alive, has no conversation yet.
+
+    Whoever waits for an opening looks again at moments of its own; placed in that order, a `/new` could find a later
+    message in its conversation, and be too late.
+    """
+    if turn.status != "waiting":
+        return False
+    before = (
+        sa.select(sa.literal(1))
+        .select_from(Turn)
+        .join(Message, sa.and_(Message.user_id == Turn.user_id, Message.id == Turn.message_id))
+        .where(
+            Turn.user_id == turn.user_id,
+            OPEN,
+            Turn.number < turn.number,
+            Turn.lease_until > database_time(),
+            Message.topic == message.topic,
+            Message.conversation_id.is_(None),
+            Message.received_at > now - PLACED_WITHIN,
+        )
+    )
+    return bool(await tx.scalar(sa.select(before.exists())))
 
 
 async def fenced(tx: AsyncSession, turn: Turn) -> Turn:

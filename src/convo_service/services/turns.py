@@ -72,8 +72,10 @@ class _Entry:
         self._attempt_id = new_id("att")
         self._clock = clock
 
-    async def arrive(self, tx: AsyncSession, user: User, message: Message, is_new: bool) -> None:
-        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, is_new=is_new, now=self._clock())
+    async def arrive(self, tx: AsyncSession, user: User, message: Message, is_new: bool) -> bool:
+        now = self._clock()
+        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, is_new=is_new, now=now)
+        return not await turn_queue.overtakes(tx, self.turn, message, now)
 
 
 class _Pieces:
