@@ -341,21 +341,21 @@ async def test_an_abandoned_turn_is_given_up(
     assert (found["status"], found["error"]["code"]) == ("failed", "turn_interrupted")
 
 
-@pytest.mark.parametrize("later", [0.105, 0.115, 0.125, 0.135])
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.02, 0.03])
 async def test_nobody_is_overtaken_at_an_opening(
-    gateway: Gateway, emulator: Emulator, clock: Clock, later: float
+    gateway: Gateway, emulator: Emulator, clock: Clock, database: Database, pause: float
 ) -> None:
     """`/new` and what follows it wait for the same opening: `/new` comes first, whoever looks first."""
     emulator.fail_next("conversations.create", delay=0.4)
-
-    async def said(text: str, wait: float) -> dict[str, Any]:
-        await asyncio.sleep(wait)
+    asked = []
+    for number, text in enumerate(("ciao", "/new", "eccomi"), start=1):
         clock.advance(seconds=1)
-        return await gateway.ask(text)
-
-    first, new, last = await asyncio.gather(said("ciao", 0), said("/new", 0.1), said("eccomi", later))
-    assert (new["command"], new["conversation"]["parent_conversation_id"]) == (
-        "new_conversation",
-        first["conversation"]["id"],
-    )
+        asked.append(asyncio.create_task(gateway.ask(text)))
+        async with asyncio.timeout(5):
+            while len(await rows(database, Turn)) < number:  # noqa: ASYNC110 - it does not call back
+                await asyncio.sleep(0.002)
+        await asyncio.sleep(pause)
+    first, new, last = await asyncio.gather(*asked)
+    assert new["command"] == "new_conversation"
+    assert new["conversation"]["parent_conversation_id"] == first["conversation"]["id"]
     assert last["conversation"]["id"] == new["conversation"]["id"]
