@@ -151,7 +151,15 @@ def _report(
         "reported", message.id, reported.model, reported.usage, message.sent_at, prices, reported.cost_usd
     )
     row = ledger.enter(tx, user, conversation, made)
-    ledger.compare(user, conversation, row, made, instructions=None, told=reported.baseline_input_tokens)
+    ledger.compare(
+        user,
+        conversation,
+        row,
+        made,
+        said=min(item_tokens(message.said), reported.usage.output_tokens),  # which may be thoughts, too
+        instructions=None,
+        told=reported.baseline_input_tokens,
+    )
 
 
 def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> None:
