@@ -5,6 +5,7 @@ import asyncio
 import json
 import math
 import os
+import random
 import sys
 import tempfile
 import time
@@ -149,7 +150,7 @@ def _since(begun: float) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-async def measure(ways: Ways, run: str, users: int, rounds: int, *, stream: bool) -> Row:
+async def measure(ways: Ways, run: str, users: int, rounds: int, thinking: float, *, stream: bool) -> Row:
     """Blocks of turns of all users at once, one way and then the other, as often as there are rounds."""
     pair = (ways.turn_stream, ways.direct_stream) if stream else (ways.turn, ways.direct)
     lanes = [Lane(number + (500 if stream else 0)) for number in range(users)]
@@ -160,7 +161,7 @@ async def measure(ways: Ways, run: str, users: int, rounds: int, *, stream: bool
             await asyncio.gather(*map(ways.prepare, lanes))
         medians = [0.0, 0.0]
         for way in (0, 1) if number % 2 else (1, 0):
-            block = await asyncio.gather(*(_block(pair[way], lane, number) for lane in lanes))
+            block = await asyncio.gather(*(_block(pair[way], lane, number, thinking) for lane in lanes))
             times = [one for part in block for one in part]
             took[way].extend(times)
             medians[way] = quantile(times, 0.5)
@@ -172,8 +173,13 @@ async def measure(ways: Ways, run: str, users: int, rounds: int, *, stream: bool
     return Row(name, users, len(took[0]), os.getloadavg()[0], turn, direct, differences)
 
 
-async def _block(way: Callable[[Lane, str], Awaitable[float]], lane: Lane, number: int) -> list[float]:
-    return [await way(lane, f"Messaggio {number}.{place}: quanto costa la farina?") for place in range(BLOCK)]
+async def _block(way: Callable[[Lane, str], Awaitable[float]], lane: Lane, number: int, thinking: float) -> list[float]:
+    """Some turns of one user, who thinks before each: without that all of them would write in the same moment."""
+    took = []
+    for place in range(BLOCK):
+        await asyncio.sleep(random.uniform(0, thinking))  # noqa: S311 - no secret
+        took.append(await way(lane, f"Messaggio {number}.{place}: quanto costa la farina?"))
+    return took
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -188,7 +194,7 @@ async def _rows(name: str, service: str, emulator: str, given: argparse.Namespac
         for users in dict.fromkeys((1, given.users)):
             for stream in (False, True):
                 rounds = given.rounds if users > 1 else given.rounds * 2
-                found.append(await measure(ways, name, users, rounds, stream=stream))
+                found.append(await measure(ways, name, users, rounds, given.think_ms / 1000, stream=stream))
                 print(f"{found[-1].run}, {users} users: {found[-1].over_ms}", file=sys.stderr)
     finally:
         await ways.close()
@@ -241,6 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=8, help="at once (8); one alone is measured, too")
     parser.add_argument("--rounds", type=int, default=12, help="blocks of five turns of each user, each way (12)")
     parser.add_argument("--model-ms", type=float, default=300.0, help="what a reply of the emulator takes (300)")
+    parser.add_argument("--think-ms", type=float, default=300.0, help="up to, before each turn (300); 0: all in step")
     parser.add_argument("--databases", type=lambda text: text.split(","), default=["sqlite", "postgres"])
     return parser.parse_args()
 

@@ -299,3 +299,15 @@ async def test_the_ledger(gateway: Gateway, database: Database) -> None:
     expected = row.input_tokens * 2.5e-7 + row.output_tokens * 2e-6
     assert row.cost_usd == pytest.approx(expected) == turn["usage"]["cost_usd"]
     assert (row.history_messages, row.latency_ms is not None, row.first_token_ms) == (1, True, None)
+
+
+async def test_statements_of_a_warm_turn(gateway: Gateway, database: Database) -> None:
+    """Inside a window a turn takes two transactions and so many statements; more would be a decision."""
+    await gateway.ask("ciao")
+    said: list[str] = []
+    for engine in {database.write.kw["bind"], database.read.kw["bind"]}:
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: said.append(given[2].split()[0]))
+        sa.event.listen(engine.sync_engine, "commit", lambda _connection: said.append("COMMIT"))
+    await gateway.ask("Avete la farina?")
+    assert said.count("COMMIT") == 2
+    assert sum(one in ("SELECT", "INSERT", "UPDATE") for one in said) <= 21

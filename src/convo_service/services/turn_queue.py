@@ -30,7 +30,7 @@ async def enter(
     turn = await tx.scalar(sa.select(Turn).where(Turn.user_id == user.id, Turn.message_id == message.id))
     if turn is not None and (turn.status == "completed" or turn.attempt_id == attempt_id):
         return turn
-    time = await _database_seconds(tx)
+    time, is_next = await _line(tx, user.id, user.turn_count + 1)
     if turn is None:
         turn = Turn(
             user_id=user.id,
@@ -49,7 +49,8 @@ async def enter(
         turn.uncertain |= turn.status == "in_progress"
     user.turn_count += 1
     turn.number, turn.attempt_id, turn.error_code = user.turn_count, attempt_id, None
-    await _place(tx, turn, time, seconds)
+    _place(turn, time, seconds, is_next=is_next)
+    await tx.flush()
     return turn
 
 
@@ -57,13 +58,15 @@ async def advance(tx: AsyncSession, turn: Turn, *, seconds: float) -> Turn:
     """Take the turn when it is its time, else say that it is still waited for. Raises TurnLost."""
     await users.lock(tx, turn.user_id)
     current = await fenced(tx, turn)
-    await _place(tx, current, await _database_seconds(tx), seconds)
+    time, is_next = await _line(tx, current.user_id, current.number)
+    _place(current, time, seconds, is_next=is_next)
+    await tx.flush()
     return current
 
 
 async def is_first(tx: AsyncSession, turn: Turn) -> bool:
     """Whether nobody alive is before it."""
-    return await _is_first(tx, turn)
+    return (await _line(tx, turn.user_id, turn.number))[1]
 
 
 async def fenced(tx: AsyncSession, turn: Turn) -> Turn:
@@ -74,21 +77,15 @@ async def fenced(tx: AsyncSession, turn: Turn) -> Turn:
     return current
 
 
-async def _place(tx: AsyncSession, turn: Turn, time: float, seconds: float) -> None:
-    await tx.flush()
-    if await _is_first(tx, turn):
-        turn.status, turn.lease_until = "in_progress", time + seconds
-    else:
-        turn.status, turn.lease_until = "waiting", time + WAITING_SECONDS
-    await tx.flush()
+def _place(turn: Turn, time: float, seconds: float, *, is_next: bool) -> None:
+    turn.status = "in_progress" if is_next else "waiting"
+    turn.lease_until = time + (seconds if is_next else WAITING_SECONDS)
 
 
-async def _is_first(tx: AsyncSession, turn: Turn) -> bool:
+async def _line(tx: AsyncSession, user_id: str, number: int) -> tuple[float, bool]:
+    """The database's time, and whether nobody alive is before this number in the line: one statement."""
     before = sa.select(sa.literal(1)).where(
-        Turn.user_id == turn.user_id, OPEN, Turn.number < turn.number, Turn.lease_until > database_time()
+        Turn.user_id == user_id, OPEN, Turn.number < number, Turn.lease_until > database_time()
     )
-    return not await tx.scalar(sa.select(before.exists()))
-
-
-async def _database_seconds(tx: AsyncSession) -> float:
-    return float(await tx.scalar(sa.select(database_time())) or 0)
+    time, is_taken = (await tx.execute(sa.select(database_time(), before.exists()))).one()
+    return float(time), not is_taken
