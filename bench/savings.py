@@ -27,7 +27,7 @@ from convo_service.settings import Settings
 from convo_service.telemetry import configure_logging
 
 LENGTHS = ((1, 50), (51, 100), (101, 150), (151, 300), (301, None))
-MOST_OFF = 0.03
+MOST_OFF, MONEY_BELOW = 0.03, 0.1
 PHRASE = (
     "Sei l'assistente di un grossista italiano. Rispondi con cortesia, in breve, e solo su ordini, prezzi, consegne e "
     "fatture. Non inventare mai un prezzo o una data; se manca un dato, chiedilo. "
@@ -45,6 +45,7 @@ class Row:
     baseline_tokens: int = 0
     summaries: int = 0
     summary_tokens: int = 0
+    summary_output: int = 0
     window_uncached: float = 0.0
     window_cached: float = 0.0
     endless_uncached: float = 0.0
@@ -69,6 +70,7 @@ class Row:
         """A call that no reply needed."""
         self.summaries += 1
         self.summary_tokens += call.input_tokens or 0
+        self.summary_output += call.output_tokens or 0
         self.summary_cost += call.cost_usd or 0.0
 
     @property
@@ -96,6 +98,7 @@ class Check:
     name: str
     found: float
     expected: float
+    below: float = MOST_OFF
 
     @property
     def error(self) -> float:
@@ -105,7 +108,7 @@ class Check:
     @property
     def holds(self) -> bool:
         """Whether it is within the limit; nothing at all is no agreement."""
-        return self.expected > 0 and abs(self.error) <= MOST_OFF
+        return self.expected > 0 and -self.below <= self.error <= MOST_OFF
 
 
 def _usage(call: ModelCall) -> Usage:
@@ -146,7 +149,8 @@ def checks(played: Played, found: Sequence[Row]) -> list[Check]:
     baseline = [Check(f"baseline, {row.history}", row.baseline_tokens, row.endless_tokens) for row in found]
     return [
         *baseline,
-        Check("baseline, money with cache", whole.baseline_cached, whole.endless_cached),
+        # The ledger decides what it cannot know of the cache in favour of the endless conversation.
+        Check("baseline, money with cache", whole.baseline_cached, whole.endless_cached, below=MONEY_BELOW),
         Check("ledger and wire", whole.window_tokens + whole.summary_tokens, played.window_prompts),
         Check("baseline and wire", whole.baseline_tokens, played.endless_prompts),
     ]
@@ -170,14 +174,15 @@ def table(found: Sequence[Row], compared: Sequence[Check], heading: str) -> str:
 
 
 def _tokens(found: Sequence[Row]) -> Iterable[str]:
-    head = ["history", "replies", "windows", "endless", "saving", "summaries", "their tokens", "saving with them"]
+    head = ["history", "replies", "windows", "endless", "saving", "summaries", "input", "output", "saving with them"]
     return _aligned([head, *map(_token_cells, found)])
 
 
 def _token_cells(row: Row) -> list[str]:
     counts = (row.replies, row.window_tokens, row.endless_tokens)
     cells = [row.history, *(f"{count:,}" for count in counts), _percent(row.savings["tokens"])]
-    return [*cells, f"{row.summaries:,}", f"{row.summary_tokens:,}", _percent(row.savings["tokens_all"])]
+    cells += [f"{count:,}" for count in (row.summaries, row.summary_tokens, row.summary_output)]
+    return [*cells, _percent(row.savings["tokens_all"])]
 
 
 def _money(found: Sequence[Row]) -> Iterable[str]:
