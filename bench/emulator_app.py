@@ -1,5 +1,7 @@
 """The OpenAI stand-in as a process of its own: `uvicorn bench.emulator_app:app`."""
 
-from convo_service.llm.emulator import Emulator
+import os
 
-app = Emulator()
+from convo_service.llm.emulator import Emulator, Pace
+
+app = Emulator(pace=Pace(reply=float(os.environ.get("EMULATOR_REPLY_SECONDS", "0"))))

@@ -35,12 +35,13 @@ class Broken(Exception):
 
 
 @contextmanager
-def emulator(folder: Path) -> Iterator[str]:
-    """Run the emulator and yield its URL."""
+def emulator(folder: Path, *, reply_seconds: float = 0.0) -> Iterator[str]:
+    """Run the emulator, whose replies take so long, and yield its URL."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "uvicorn"), "bench.emulator_app:app", "--port", str(port), "--no-access-log"]
-    with _running(command, folder / "emulator.log", ROOT, {}, f"{url}/_emulator/calls"):
+    env = {"EMULATOR_REPLY_SECONDS": str(reply_seconds)}
+    with _running(command, folder / "emulator.log", ROOT, env, f"{url}/_emulator/calls"):
         yield url
 
 
@@ -99,7 +100,8 @@ def _running(command: list[str], log: Path, cwd: Path, env: Mapping[str, str], r
 
 def _environment(knobs: Mapping[str, str]) -> dict[str, str]:
     """Nothing of the caller's own settings: the same command gives the same run everywhere."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    names = ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR")  # the second for a tree that is not the installed one
+    kept = {name: value for name, value in os.environ.items() if name in names}
     return {**kept, **knobs}
 
 

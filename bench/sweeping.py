@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import sqlalchemy as sa
 from alembic import command
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, only bench/ itself is on the path
@@ -23,10 +22,10 @@ from bench.lying import LyingModel
 from bench.playing import Player, read_history
 from bench.reading import Line
 from bench.remembering import Dialogue
+from bench.stage import WAKES, StillClock, Worker
 
 from convo_service.app import create_app
 from convo_service.db import migrations
-from convo_service.db.models import Conversation
 from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
 from convo_service.services.keys import Scope
@@ -35,18 +34,6 @@ from convo_service.settings import Settings
 from convo_service.telemetry import configure_logging
 
 ASKED = "responses.create"
-WAKES = timedelta(minutes=5)  # how often the worker of this replay looks
-
-
-@dataclass(slots=True)
-class StillClock:
-    """The time as the service sees it."""
-
-    now: datetime
-
-    def __call__(self) -> datetime:
-        """Tell the time."""
-        return self.now
 
 
 @dataclass(slots=True)
@@ -78,7 +65,7 @@ class World:
     """The service in this process, an OpenAI whose model lies, and a worker that wakes every few minutes."""
 
     http: httpx.AsyncClient
-    sweep: Sweep
+    worker: Worker
     emulator: Emulator
     clock: StillClock
     row: Row
@@ -96,20 +83,9 @@ class World:
 
     async def work_until(self, then: datetime) -> None:
         """Let the worker do what is due before a time."""
-        while (due := await self._next_due()) is not None:
-            wakes = max(due, self.clock.now) + WAKES
-            if wakes >= then:
-                return
-            self.clock.now = wakes
-            before = self.emulator.calls[ASKED]
-            self.row.swept += await self.sweep.run_once()
-            self.row.asked_by_the_sweep += self.emulator.calls[ASKED] - before
-            self.row.passes += 1
-
-    async def _next_due(self) -> datetime | None:
-        async with self.sweep.database.read.begin() as tx:
-            due: datetime | None = await tx.scalar(sa.select(sa.func.min(Conversation.sweep_at)))
-            return due
+        before = self.emulator.calls[ASKED]
+        await self.worker.work_until(then)
+        self.row.asked_by_the_sweep += self.emulator.calls[ASKED] - before
 
 
 async def replay(name: str, url: str, lines: Sequence[Line], knobs: dict[str, Any], shown: int) -> Row:
@@ -119,7 +95,9 @@ async def replay(name: str, url: str, lines: Sequence[Line], knobs: dict[str, An
         player = await world.play(lines)
         await world.work_until(world.clock.now + timedelta(days=3))
         history = await read_history(world.http, player.users)
-        cap, window = world.sweep.settings.max_conversation_messages, world.sweep.settings.window
+        row.passes, row.swept = world.worker.passes, world.worker.swept
+        settings = world.worker.sweep.settings
+        cap, window = settings.max_conversation_messages, settings.window
         expected = reading.read(lines, cap, window)
         _closed_by_the_sweep(expected, world.clock.now - window)
         row.differences = [
@@ -158,7 +136,8 @@ async def _world(row: Row, url: str, start: datetime, knobs: dict[str, Any]) -> 
             transport = httpx.ASGITransport(app=app)
             headers = {"Authorization": f"Bearer {key}"}
             async with httpx.AsyncClient(transport=transport, base_url="http://convo", headers=headers) as http:
-                yield World(http, Sweep(services.database, llm, settings, clock), emulator, clock, row)
+                worker = Worker(Sweep(services.database, llm, settings, clock), clock)
+                yield World(http, worker, emulator, clock, row)
 
 
 async def _all(http: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:

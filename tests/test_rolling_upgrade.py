@@ -14,6 +14,8 @@ from convo_service.db import migrations
 from convo_service.settings import Settings
 from tests.gateway import Gateway, assert_problem
 
+HERE = migrations.HEAD.partition("from")[0]  # ours, without what it promises itself
+
 SCRIPT = """
 import sqlalchemy as sa
 from alembic import op
@@ -50,7 +52,7 @@ async def test_expand_then_contract(gateway: Gateway, settings: Settings, tmp_pa
     """
     folder = tmp_path / "versions"
     said = [await gateway.say("prima")]
-    newer(folder, (expanded := f"9998from{migrations.HEAD}", EXPAND))
+    newer(folder, (expanded := f"9998from{HERE}", EXPAND))
     migrating = asyncio.create_task(upgrade(settings, folder))
     while not migrating.done():
         said.append(await gateway.say("durante"))
@@ -67,7 +69,7 @@ async def test_expand_then_contract(gateway: Gateway, settings: Settings, tmp_pa
     ("revision", "works"),
     [
         pytest.param(migrations.HEAD, True, id="its own"),
-        pytest.param(f"9999from{migrations.HEAD}", True, id="a later one that left everything in place"),
+        pytest.param(f"9999from{HERE}", True, id="a later one that left everything in place"),
         pytest.param("9999from0001", True, id="a later one that even older code works with"),
         pytest.param("9999from9998", False, id="a later one that took something away"),
         pytest.param("9999", False, id="a later one that says nothing"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convo_service.domain.baseline import Sizes, cached, item_tokens
+from convo_service.domain.baseline import Held, Sizes, cached, item_tokens
 
 
 def test_an_item_costs_more_than_its_text() -> None:
@@ -39,3 +39,19 @@ def test_what_comes_from_the_cache(prefix: int, since: float | None, expected: i
 def test_the_endless_conversation(sizes: Sizes, counted: int, expected: int) -> None:
     """It holds all that was said, and no seed; scaled by what was really counted."""
     assert sizes.endless(counted) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "sizes", "counted", "expected"),
+    [
+        pytest.param(Held(None, None), Sizes(800, 300, 200, 5000), 1300, 5800, id="first reply ever: by the sizes"),
+        pytest.param(Held(4000, 500), Sizes(800, 300, 250, 5000), 1360, 4860, id="60 more here, 60 more there"),
+        pytest.param(Held(4000, None), Sizes(800, 300, 20, 5000), 560, 4810, id="a new conversation: its message"),
+        pytest.param(Held(4000, 560), Sizes(None, 300, 250, 5000), 600, 4040, id="instructions that we do not know"),
+        pytest.param(Held(4000, 900), Sizes(800, 300, 200, 5000), 1300, 5800, id="less than before: begun anew"),
+        pytest.param(Held(4000, 500), Sizes(1800, 300, 250, 5000), 2360, 5860, id="other instructions from now on"),
+    ],
+)
+def test_what_was_counted_before(held: Held, sizes: Sizes, counted: int, expected: int) -> None:
+    """The prompt grows by what the last one grew by, whatever a character costs."""
+    assert held.prompt(sizes, counted) == expected

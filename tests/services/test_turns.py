@@ -359,3 +359,15 @@ async def test_nobody_is_overtaken_at_an_opening(
     assert new["command"] == "new_conversation"
     assert new["conversation"]["parent_conversation_id"] == first["conversation"]["id"]
     assert last["conversation"]["id"] == new["conversation"]["id"]
+
+
+async def test_statements_of_a_warm_turn(gateway: Gateway, database: Database) -> None:
+    """Inside a window a turn takes two transactions and so many statements; more would be a decision."""
+    await gateway.ask("ciao")
+    said: list[str] = []
+    for engine in {database.write.kw["bind"], database.read.kw["bind"]}:
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: said.append(given[2].split()[0]))
+        sa.event.listen(engine.sync_engine, "commit", lambda _connection: said.append("COMMIT"))
+    await gateway.ask("Avete la farina?")
+    assert said.count("COMMIT") == 2
+    assert sum(one in ("SELECT", "INSERT", "UPDATE") for one in said) <= 21

@@ -11,6 +11,12 @@ class Usage:
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0  # of the output: thought, not said, and in no later prompt
+
+    @property
+    def said_tokens(self) -> int:
+        """What of the output stays in the conversation."""
+        return max(self.output_tokens - self.reasoning_tokens, 0)
 
 
 @dataclass(frozen=True, slots=True)

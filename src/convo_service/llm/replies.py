@@ -162,6 +162,7 @@ def _usage(made: "Response") -> Usage | None:
         cached_input_tokens=_count(details, "cached_tokens"),
         cache_write_tokens=_count(details, "cache_write_tokens"),
         output_tokens=_count(used, "output_tokens"),
+        reasoning_tokens=_count(getattr(used, "output_tokens_details", None), "reasoning_tokens"),
     )
 
 

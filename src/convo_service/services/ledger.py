@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, ModelCall, User
-from convo_service.domain.baseline import Sizes, cached
+from convo_service.domain.baseline import Held, Sizes, cached
 from convo_service.domain.ids import new_id
 from convo_service.domain.rollout import Cohort
 from convo_service.domain.usage import Prices, Usage
@@ -78,34 +78,41 @@ def compare(
     row: ModelCall,
     call: Call,
     *,
+    said: int,
     instructions: int | None,
     told: int | None = None,
 ) -> None:
-    """Put beside a reply what one endless conversation would have used; what it holds then is kept with the user.
+    """Put beside a reply what one endless conversation would have used; what either holds then is kept.
 
-    To be called before the reply counts as talk. `instructions`: their tokens, None when they are somebody else's;
-    `told`: the input tokens of the endless conversation, by somebody who knows better.
+    To be called before the reply counts as talk. `said`: its tokens; `instructions`: theirs, as estimated, None when
+    they are somebody else's; `told`: the input tokens of the endless conversation, by somebody who knows.
     """
     used = call.usage
     if used is None:
         return
     sizes = Sizes(instructions, conversation.start_tokens, conversation.talk_tokens, user.talk_tokens)
-    prompt = sizes.endless(used.input_tokens) if told is None else told
-    endless = _in_an_endless_one(user, conversation, used, call.called_at, prompt)
+    held = Held(None if user.last_reply_at is None else user.endless_tokens, conversation.held_tokens)
+    prompt = held.prompt(sizes, used.input_tokens) if told is None else told
+    prefix = sizes.told + user.endless_tokens
+    endless = _in_an_endless_one(user, conversation, used, call.called_at, prompt, prefix)
     row.baseline_input_tokens, row.baseline_cached_tokens = endless.input_tokens, endless.cached_input_tokens
     if call.prices is not None:
         row.baseline_cost_usd = call.prices.cost(endless)
         row.baseline_uncached_cost_usd = call.prices.cost(Usage(endless.input_tokens, 0, 0, endless.output_tokens))
-    user.endless_tokens = endless.input_tokens + used.output_tokens
+    more = said - sizes.told
+    user.endless_tokens = endless.input_tokens + more
+    conversation.held_tokens = used.input_tokens + more
     user.last_reply_at = call.called_at
 
 
-def _in_an_endless_one(user: User, conversation: Conversation, used: Usage, at: datetime, prompt: int) -> Usage:
+def _in_an_endless_one(
+    user: User, conversation: Conversation, used: Usage, at: datetime, prompt: int, prefix: int
+) -> Usage:
     """The same call without windows: every doubt about the cache is decided in favour of the endless conversation."""
     if conversation.cohort == Cohort.HOLDOUT:
         return used
     since = None if user.last_reply_at is None else (at - user.last_reply_at).total_seconds()
-    hit = min(max(cached(user.endless_tokens, since), used.cached_input_tokens), prompt)
+    hit = min(max(cached(prefix, since), used.cached_input_tokens), prompt)
     return Usage(
         input_tokens=prompt,
         cached_input_tokens=hit,

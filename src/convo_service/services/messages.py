@@ -155,7 +155,15 @@ def _report(
         "reported", "", reported.model, reported.usage, at, prices.get(reported.model), reported.cost_usd
     )
     row = ledger.enter(tx, user, conversation, made)
-    ledger.compare(user, conversation, row, made, instructions=None, told=reported.baseline_input_tokens)
+    ledger.compare(
+        user,
+        conversation,
+        row,
+        made,
+        said=min(item_tokens(new.text), reported.usage.output_tokens),  # which may be thoughts, too
+        instructions=None,
+        told=reported.baseline_input_tokens,
+    )
     return row
 
 

@@ -82,7 +82,8 @@ def _enter(
         first_token_ms=None if first is None else round(first * 1000),
     )
     row = ledger.enter(tx, user, conversation, made)
-    ledger.compare(user, conversation, row, made, instructions=tokens(answered.instructions or ""))
+    said, told = reply.usage.said_tokens if reply.usage else 0, tokens(answered.instructions or "")
+    ledger.compare(user, conversation, row, made, said=said, instructions=told)
     return row
 
 

@@ -21,7 +21,7 @@ class User(Base, kw_only=True):
     conversation_count: Mapped[int] = mapped_column(default=0)
     message_count: Mapped[int] = mapped_column(default=0)  # of both sides, commands left out
     talk_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # all that was said, as it is estimated
-    endless_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # of one endless conversation, so far
+    endless_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # an endless one's, less instructions
     last_reply_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

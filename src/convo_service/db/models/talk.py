@@ -55,6 +55,7 @@ class Conversation(Base, kw_only=True):
     message_count: Mapped[int] = mapped_column(default=0)
     talk_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what was said here, as it is estimated
     start_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what it started with: seed, carried talk
+    held_tokens: Mapped[int | None] = mapped_column(default=None)  # after its last reply, as counted, less instructions
     # When the sweep has to look at it next, by the service's clock; None: never again. A row that nobody set it for,
     # such as an adopted one, is looked at once.
     sweep_at: Mapped[datetime | None] = mapped_column(default=None, server_default="1970-01-01 00:00:00.000000")

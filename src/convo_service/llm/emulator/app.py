@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from convo_service.llm.emulator import usage
 from convo_service.llm.emulator.calls import Call, Endpoint, Handler, Journal, Recorded
 from convo_service.llm.emulator.control import Control
 from convo_service.llm.emulator.conversations import Conversations, Locks
 from convo_service.llm.emulator.faults import Fault, Faults
+from convo_service.llm.emulator.pace import Pace
 from convo_service.llm.emulator.replies import Model, Voice
 from convo_service.llm.emulator.responses import Responses
 from convo_service.llm.emulator.store import Store
@@ -24,17 +28,30 @@ _RESPONSE = "/v1/responses/{response_id}"
 class Emulator:
     """An ASGI app that answers like OpenAI's Conversations and Responses APIs, without a model behind it."""
 
-    def __init__(self, path: Path | None = None, *, model: Model | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        model: Model | None = None,
+        count: usage.Count = usage.quarter,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`path` is a SQLite file that keeps the state over a restart; without it the state is in memory.
 
-        `model` answers what no text was scripted for: it is given the request's body and returns the text.
+        `model` answers what no text was scripted for: it is given the request's body and returns the text. `count`
+        says how many tokens a text has, `pace` how long a reply takes, and `clock`, in seconds, when a prompt that
+        was sent before is forgotten.
         """
         self._store = Store(path)
         self._faults = Faults()
         self._journal = Journal()
         self._voice = Voice(model)
         locks = Locks()
-        table = _operations(Conversations(self._store, locks), Responses(self._store, locks, self._voice))
+        responses = Responses(
+            self._store, locks, self._voice, usage.Counter(count), usage.PromptCache(clock), pace or Pace()
+        )
+        table = _operations(Conversations(self._store, locks), responses)
         self._operations = {"*", *(operation for operation, _, _, _ in table)}
         control = Control(self._journal, self.fail_next, self.reply_next, self.reset)
         self._router = Router(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from convo_service.llm.emulator import checks, items, usage
 from convo_service.llm.emulator.calls import Call
 from convo_service.llm.emulator.conversations import Locks
+from convo_service.llm.emulator.pace import Pace
 from convo_service.llm.emulator.paging import page
 from convo_service.llm.emulator.replies import Voice
 from convo_service.llm.emulator.store import Store
@@ -63,18 +64,26 @@ class Turn:
 class Responses:
     """The handlers of responses.* and input_items.list."""
 
-    def __init__(self, store: Store, locks: Locks, voice: Voice) -> None:
+    def __init__(
+        self, store: Store, locks: Locks, voice: Voice, counter: usage.Counter, cache: usage.PromptCache, pace: Pace
+    ) -> None:
         self._store = store
         self._locks = locks
         self._voice = voice
-        self._cache = usage.PromptCache()
+        self._counter = counter
+        self._cache = cache
+        self._pace = pace
 
     async def create(self, call: Call) -> Answer:
         turn = self._begin(call)
         if call.body.get("stream"):
             return Answer(self._events(call, turn), headers=SSE_TYPE)
         await call.pause()  # after the conversation was taken: a slow model keeps it locked
-        return json_answer(self._finish(turn, call))
+        finished = self._spoken(turn, call)
+        await self._pace.read(finished["usage"])
+        await self._pace.speak(finished["usage"])
+        self._keep(turn, finished)
+        return json_answer(finished)
 
     async def retrieve(self, call: Call) -> Answer:
         await call.pause()
@@ -128,17 +137,15 @@ class Responses:
         yield events.event("response.in_progress", response=turn.response)
         await call.pause()  # a slow model has said that it begins
         finished = self._spoken(turn, call)
+        await self._pace.read(finished["usage"])
         for item in finished["output"]:
-            for event in events.message(item):
+            said = list(events.message(item))
+            for event in said:
                 yield event
+                await self._pace.speak(finished["usage"], 1 / len(said))
         # Only now, so that a client that leaves in the middle leaves nothing behind.
         self._keep(turn, finished)
         yield events.event(f"response.{finished['status']}", response=finished)
-
-    def _finish(self, turn: Turn, call: Call) -> Json:
-        finished = self._spoken(turn, call)
-        self._keep(turn, finished)
-        return finished
 
     def _spoken(self, turn: Turn, call: Call) -> Json:
         if call.failed_run is not None:
@@ -146,14 +153,16 @@ class Responses:
             return {**turn.response, "status": "failed", "error": error}
         text = self._voice.reply(turn.request, turn.inputs)
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-        prompt = usage.prompt(turn.request["model"], turn.request.get("instructions"), [*turn.context, *turn.inputs])
+        prompt = self._counter.prompt(
+            turn.request["model"], turn.request.get("instructions"), [*turn.context, *turn.inputs]
+        )
         output = [items.message("assistant", [part])]
         return {
             **turn.response,
             "status": "completed",
             "completed_at": int(time.time()),
             "output": output,
-            "usage": usage.report(prompt, self._cache.swap(turn.conversation_id, prompt), output),
+            "usage": self._counter.report(prompt, self._cache.swap(turn.conversation_id, prompt), output),
         }
 
     def _keep(self, turn: Turn, finished: Json) -> None:
