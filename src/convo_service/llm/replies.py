@@ -16,6 +16,7 @@ MAX_COUNT = 2**31 - 1
 MAX_ID = 128  # characters
 RECENT_ITEMS = 50  # of which an answer that nobody heard is one
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
+_GIVEN = ("completed", "incomplete", "refused")
 _DELTAS = ("response.output_text.delta", "response.refusal.delta")
 
 OnDelta = Callable[[str], None]
@@ -55,6 +56,11 @@ class Reply:
     usage: Usage | None = None
     item_id: str | None = None  # the last message that it left in its conversation
     first_token_seconds: float | None = None  # of a stream
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is something to say to the user."""
+        return self.status in _GIVEN and bool(self.said.strip())
 
     @property
     def text(self) -> str:

@@ -58,6 +58,8 @@ class TokensUsed(Response):
     summary_input_tokens: int
     summary_output_tokens: int
     summary_cost_usd: float
+    unanswered: int = Field(description="Calls that the model gave no reply to")
+    unanswered_cost_usd: float
 
 
 class AgainstBaseline(Response):

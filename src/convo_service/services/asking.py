@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
 from convo_service.db.models import Conversation, Message, Turn
-from convo_service.errors import UpstreamFailed, UpstreamLocked
+from convo_service.errors import UpstreamLocked
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import RECENT_ITEMS, Heard, OnDelta, Prompt, Reply
 from convo_service.services import windows
 from convo_service.services.arrivals import Answer
 
 LOCKED_SECONDS = 0.25  # between two questions whether OpenAI is done with another answer
-DELIVERED = frozenset({"completed", "incomplete", "refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,9 @@ class Asker:
     seconds: float
 
     async def ask(self, turn: Turn, answer: Answer, instructions: str | None, on_delta: OnDelta | None) -> Reply:
-        """The model's reply to the message of an answer, in its conversation.
+        """What the model says to the message of an answer, in its conversation: a reply, or that it has none.
 
-        Raises UpstreamFailed when it gave none, UpstreamLost when the conversation is not there any more, and
-        UpstreamUnavailable.
+        Raises UpstreamLost when the conversation is not there any more, and UpstreamUnavailable.
         """
         prompt = Prompt(
             model=self.model,
@@ -44,10 +42,7 @@ class Asker:
             turn_id=turn.id,
             user_hash=hashlib.sha256(f"convo_service {turn.user_id}".encode()).hexdigest(),
         )
-        reply = await self._ask(turn, prompt, on_delta)
-        if reply.status not in DELIVERED or not reply.said.strip():
-            raise UpstreamFailed
-        return reply
+        return await self._ask(turn, prompt, on_delta)
 
     async def _ask(self, turn: Turn, prompt: Prompt, on_delta: OnDelta | None) -> Reply:
         """Ask until OpenAI is done with other answers here; what it may have said already is looked for first."""

@@ -20,7 +20,7 @@ from convo_service.settings import Settings
 class Call:
     """What is known of a call; `usage` None: nobody said, `cost_usd` None: it is worked out, if there are prices."""
 
-    kind: Literal["reply", "reported", "summary"]
+    kind: Literal["reply", "reported", "unanswered", "summary"]
     subject_id: str
     model: str
     usage: Usage | None

@@ -50,6 +50,8 @@ class Used:
     summary_input_tokens: int = 0
     summary_output_tokens: int = 0
     summary_cost_usd: float = 0.0
+    unanswered: int = 0  # calls that gave no reply
+    unanswered_cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ def _columns() -> list[sa.ColumnElement[Any]]:
         _sum(ModelCall.input_tokens, summary),
         _sum(ModelCall.output_tokens, summary),
         _sum(ModelCall.cost_usd, summary),
+        _count(ModelCall.kind == "unanswered"),
+        _sum(ModelCall.cost_usd, ModelCall.kind == "unanswered"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -63,28 +64,38 @@ async def complete(tx: AsyncSession, turn: Turn, answered: Answered, settings: S
     return TurnView(turn, answered.answer.message, conversation, said, call)
 
 
+async def charge(tx: AsyncSession, turn: Turn, answered: Answered) -> None:
+    """Write a call that gave no reply into the ledger, by its attempt: a turn may have several."""
+    user = await users.lock(tx, turn.user_id)
+    conversation = await windows.get(tx, user.id, answered.answer.conversation.id)
+    ledger.enter(tx, user, conversation, _call(answered, "unanswered", turn.attempt_id))
+
+
 def _enter(
     tx: AsyncSession, user: User, conversation: Conversation, turn: Turn, answered: Answered
 ) -> ModelCall | None:
     """Write the call into the ledger, before the reply itself counts as talk."""
-    reply = answered.reply
-    if reply is None:
+    if answered.reply is None:
         return None
-    first = reply.first_token_seconds
-    made = ledger.Call(
-        kind="reply",
-        subject_id=turn.id,
+    made, used = _call(answered, "reply", turn.id), answered.reply.usage
+    row = ledger.enter(tx, user, conversation, made)
+    said, told = used.said_tokens if used else 0, tokens(answered.instructions or "")
+    ledger.compare(user, conversation, row, made, said=said, instructions=told)
+    return row
+
+
+def _call(answered: Answered, kind: Literal["reply", "unanswered"], subject_id: str) -> ledger.Call:
+    first = answered.reply.first_token_seconds if answered.reply is not None else None
+    return ledger.Call(
+        kind=kind,
+        subject_id=subject_id,
         model=answered.model,
-        usage=reply.usage,
+        usage=answered.reply.usage if answered.reply is not None else None,
         called_at=answered.at,
         prices=answered.prices,
         latency_ms=answered.latency_ms,
         first_token_ms=None if first is None else round(first * 1000),
     )
-    row = ledger.enter(tx, user, conversation, made)
-    said, told = reply.usage.said_tokens if reply.usage else 0, tokens(answered.instructions or "")
-    ledger.compare(user, conversation, row, made, said=said, instructions=told)
-    return row
 
 
 def _keep(

@@ -20,6 +20,7 @@ from convo_service.errors import (
     DatabaseUnavailable,
     ModelNotConfigured,
     TurnInProgress,
+    UpstreamFailed,
     UpstreamLost,
     UpstreamUnavailable,
 )
@@ -157,8 +158,12 @@ class Turns:
             async with self._alive(begun.turn):
                 await self._wait(begun)
                 reply = await self._reply(begun, on_delta)
+                answered = await self._answered(begun, reply)
+                if reply is not None and not reply.is_given:
+                    await self._charge(begun, answered)
+                    raise UpstreamFailed
                 begun.turn.uncertain |= reply is not None  # until the reply is stored, only OpenAI has it
-                return await self._complete(begun, reply)
+                return await self._complete(begun, answered)
         except TurnLost:
             return await self._somebody_elses(begun)
         except Exception as error:
@@ -227,8 +232,8 @@ class Turns:
         await self._conversations.lose(begun.answer.conversation, begun.message)
         begun.answer = await self._conversations.get_or_create(begun.call)
 
-    async def _complete(self, begun: Begun, reply: Reply | None) -> TurnView:
-        answered = Answered(
+    async def _answered(self, begun: Begun, reply: Reply | None) -> Answered:
+        return Answered(
             answer=begun.answer,
             reply=reply,
             model=self._asker.model,
@@ -237,10 +242,17 @@ class Turns:
             latency_ms=round((time.monotonic() - begun.started) * 1000),
             at=self._clock(),
         )
+
+    async def _complete(self, begun: Begun, answered: Answered) -> TurnView:
         async with self._database.write.begin() as tx:
             done = await turn_records.complete(tx, begun.turn, answered, self._settings)
         crash_point(crashing.COMPLETED)
         return done
+
+    async def _charge(self, begun: Begun, answered: Answered) -> None:
+        """The model gave no reply, and what it used is paid for all the same."""
+        async with self._database.write.begin() as tx:
+            await turn_records.charge(tx, begun.turn, answered)
 
     async def _fail_with(self, turn: Turn, error: Exception) -> NoReturn:
         """Let a turn fail, and raise its error; that of a database that does not answer names the turn, too."""

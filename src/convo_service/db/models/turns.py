@@ -52,8 +52,9 @@ class ModelCall(Base, kw_only=True):
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    kind: Mapped[str] = mapped_column(Word)  # reply | reported: a reply that a gateway asked for itself | summary
-    subject_id: Mapped[str] = mapped_column(Id)  # the turn, the message, the summary
+    # reply | reported: a reply that a gateway asked for itself | unanswered: paid for, and no reply | summary
+    kind: Mapped[str] = mapped_column(Word)
+    subject_id: Mapped[str] = mapped_column(Id)  # the turn, the message, the attempt at a turn, the summary
     conversation_id: Mapped[str | None] = mapped_column(sa.String(128))
     cohort: Mapped[str] = mapped_column(Word)
     template: Mapped[str | None] = mapped_column(sa.String(64))
