@@ -69,16 +69,25 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A message among the items of a conversation."""
+
+    role: str
+    text: str
+    item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Replies that are known: by the items that they are at OpenAI, else by what they say."""
 
     item_ids: frozenset[str]
     texts: frozenset[str]
 
-    def has(self, said: Sequence[Any]) -> bool:
-        """Whether these items are one of them."""
-        text = storable("".join(map(_text_of, said)))
-        return text in self.texts or not self.item_ids.isdisjoint(item.id for item in said)
+    def has(self, answer: Sequence[Said]) -> bool:
+        """Whether these messages are one of them."""
+        known = any(one.item_id in self.item_ids for one in answer)
+        return known or storable("".join(one.text for one in answer)) in self.texts
 
 
 async def whole(sdk: "openai.AsyncOpenAI", prompt: Prompt) -> Reply:
@@ -132,20 +141,21 @@ async def find(sdk: "openai.AsyncOpenAI", prompt: Prompt, heard: Heard) -> Reply
     """The newest answer to the prompt's text among a conversation's last items that no other message has had."""
     try:  # the SDK itself stumbles over what is no list
         page = await sdk.conversations.items.list(prompt.conversation_id, limit=RECENT_ITEMS, order="desc")
-        return _answer(prompt.text, [item for item in page.data or [] if item.type == "message"], heard)
+        said = [Said(item.role, _text_of(item), known_id(item)) for item in page.data or [] if item.type == "message"]
     except (TypeError, AttributeError):
         raise faults.NoAnswer from None
+    return _answer(prompt.text, said, heard)
 
 
-def _answer(text: str, newest_first: Sequence[Any], heard: Heard) -> Reply | None:
-    said: list[Any] = []
-    for item in newest_first:
-        if item.role == "assistant":
-            said.insert(0, item)
+def _answer(text: str, newest_first: Sequence[Said], heard: Heard) -> Reply | None:
+    answer: list[Said] = []
+    for one in newest_first:
+        if one.role == "assistant":
+            answer.insert(0, one)
             continue
-        if said and _text_of(item) == text and not heard.has(said):
-            return Reply(storable("".join(map(_text_of, said))), "completed", item_id=known_id(said[-1]))
-        said = []
+        if answer and one.text == text and not heard.has(answer):
+            return Reply(storable("".join(each.text for each in answer)), "completed", item_id=answer[-1].item_id)
+        answer = []
     return None
 
 

@@ -54,7 +54,7 @@ async def begin(body: schemas.NewTurn, services: Wired) -> Answering:
     """
     begun = await services.turns.begin(call_of(body, services.settings), body.instructions)
     view = TurnView(begun.turn, begun.message, begun.answer.conversation, duplicate=begun.is_done)
-    created = turn_out(view)
+    created = turn_out(view).model_copy(update={"created": begun.answer.created or begun.turn.created})
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     done = goes_on(services.turns.finish(begun, pieces.put_nowait))
     done.add_done_callback(lambda _done: pieces.put_nowait(None))

@@ -36,7 +36,7 @@ from convo_service.services.turn_records import Answered, TurnView
 from convo_service.settings import Settings
 from convo_service.telemetry import failure, get_logger
 
-POLL_SECONDS = 0.05
+POLL_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.3  # between two looks whether it is one's turn
 RENEW_SECONDS = 4.0
 PLACES = 2  # a turn waits for so many of the longest calls, at most
 
@@ -203,11 +203,12 @@ class Turns:
 
     async def _wait(self, begun: Begun) -> None:
         """Until everybody who came before has an answer."""
-        ends = begun.started + PLACES * self._call_seconds
+        ends, pause = begun.started + PLACES * self._call_seconds, POLL_SECONDS
         while begun.turn.status == "waiting":
             if time.monotonic() > ends:
                 raise TurnInProgress(retry_after=1)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
             async with self._database.read.begin() as tx:
                 is_first = await turn_queue.is_first(tx, begun.turn)
             if is_first:
