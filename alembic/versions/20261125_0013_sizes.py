@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("users", sa.Column("talk_tokens", sa.Integer, server_default="0", nullable=False))
     for name in ("talk_tokens", "start_tokens"):
         op.add_column("conversations", sa.Column(name, sa.Integer, server_default="0", nullable=False))
+    op.add_column("conversations", sa.Column("held_tokens", sa.Integer))  # as OpenAI counted it, after the last reply
     op.execute(
         sa.text(
             f"UPDATE users SET talk_tokens = coalesce((SELECT sum({OF_A_MESSAGE}) FROM messages "  # noqa: S608 - ours
@@ -35,6 +36,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table, name in (
+        ("conversations", "held_tokens"),
         ("conversations", "start_tokens"),
         ("conversations", "talk_tokens"),
         ("users", "talk_tokens"),

@@ -19,6 +19,10 @@ GATEWAY, DASHBOARD = {"gateway"}, {"dashboard"}
 # Who may call what, beside admin; a new route has to be added here.
 ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/conversations"): GATEWAY,
+    ("POST", "/turns"): GATEWAY,
+    ("POST", "/turns/stream"): GATEWAY,
+    ("GET", "/turns/{turn_id}"): GATEWAY | DASHBOARD,
+    ("GET", "/analytics/savings"): DASHBOARD,
     ("GET", "/conversations"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}/messages"): DASHBOARD,
