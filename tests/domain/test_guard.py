@@ -1,7 +1,7 @@
 """What a model's statement may say of the messages that it cites, and which two statements are one."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from convo_service.domain.guard import fault, same_statement
@@ -206,6 +206,7 @@ def test_without_a_source_nothing_stands() -> None:
     assert fault("", []) is None
 
 
+@example("AA\u20d0A")  # a mark between two words
 @given(texts)
 def test_a_copy_stands(message: str) -> None:
     """A sentence of a message passes, whatever it is."""

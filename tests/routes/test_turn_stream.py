@@ -147,7 +147,7 @@ async def test_a_client_that_is_gone_before_the_stream(gateway: Gateway, emulato
 
     with suppress(Exception):  # whoever serves is told that nobody listens
         await app(scope, receive, send)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await gateway.turn("Avete la farina?", id="wamid.A")).status_code != 200:  # noqa: ASYNC110 - it is HTTP
             await asyncio.sleep(0.05)
     assert emulator.calls[RESPONSES] == 1

@@ -129,7 +129,9 @@ def _months(offered: Iterable[str]) -> set[str]:
 
 
 def _has_new_name(entry: str, sources: Sequence[str]) -> bool:
+    # As a name is read, and without its accents: a mark that belongs to no letter parts a word only in the first.
     words = {word for source in sources for word in _LETTERS.findall(_plain(source))}
+    words |= {_plain(word) for source in sources for word in _LETTERS.findall(clean(source))}
     stems = {stem(word) for word in words}
     return any(name not in words and (len(name) == 1 or stem(name) not in stems) for name in _names(entry))
 
