@@ -241,8 +241,11 @@ async def test_a_pass_gives_up_on_a_model_that_is_away(
     assert MOST_FAILURES <= done["failed"] <= MOST_FAILURES + 3  # as many as were under way
     assert emulator.calls[ASKED] == done["failed"]
     emulator.reset()
-    clock.advance(minutes=10)
-    assert await sweep.run_once() == Counter(kept=20)
+    kept = 0
+    for _ in range(3):  # one asks whether the model is back; those who ask in the same moment are told to wait
+        clock.advance(minutes=10)
+        kept += (await sweep.run_once())["kept"]
+    assert kept == 20
 
 
 @pytest.mark.parametrize(
