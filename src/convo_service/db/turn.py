@@ -1,7 +1,7 @@
 """Processes that write to one SQLite file take turns, in the order in which they came.
 
 SQLite's own waiting looks again after up to 100 ms, so that a process with a queue of writers wins again and again:
-with two processes of eight writers the longest wait was about 2 s, with turns 0.1 to 0.3 s. The median is what it costs:
+with two processes of eight writers the longest wait was about 2 s, with turns 0.1 to 0.3 s. It costs the median, as
 nobody is served before his time any more.
 """
 
