@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0015"  # the revision that this code works with; a test compares it with the scripts
+HEAD = "0016"  # the revision that this code works with; a test compares it with the scripts
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -25,6 +25,11 @@ class Rollout:
         """Whether everybody is in, so that nobody has to be asked for."""
         return self.percent >= 100
 
+    @property
+    def mark(self) -> str:
+        """A short name of these rules: who was judged by the same ones need not be judged again."""
+        return hashlib.sha256(f"{self.percent} {sorted(self.always)}".encode()).hexdigest()[:16]
+
     def cohort(self, user_id: str, identities: Collection[str] = ()) -> Cohort:
         """Return the user's group; it is the same on every replica, and a larger percentage only adds users."""
         if self.is_complete or not self.always.isdisjoint(identities):

@@ -53,6 +53,7 @@ class Adoption:
             rows.write(connection)
             if self._is_current:
                 sizes.recount(connection, here.persons)
+                users.move_on(connection, here.persons)
         else:
             self._claimed |= {row["remote_id"] for row in rows.new[RemoteId]}
         return tally

@@ -33,11 +33,20 @@ def rollout(settings: Settings) -> Rollout:
 
 
 async def lock(tx: AsyncSession, user_id: str) -> User:
-    """Return the user, locked until the transaction ends: the writes of one user happen one after the other."""
-    user = await tx.scalar(sa.select(User).where(User.id == user_id).with_for_update())
+    """Return the user, locked until the transaction ends: the writes of one user happen one after the other.
+
+    The version moves, so that whoever decided by what he read before writes nothing.
+    """
+    locked = sa.update(User).where(User.id == user_id).values(version=User.version + 1).returning(User)
+    user = await tx.scalar(locked, execution_options={"synchronize_session": False})
     if user is None:
         raise UserNotFound
     return user
+
+
+def move_on(connection: sa.Connection, user_ids: Iterable[str]) -> None:
+    """Move the versions of many users who are locked already."""
+    connection.execute(sa.update(User).where(User.id.in_(list(user_ids))).values(version=User.version + 1))
 
 
 async def arrive(
@@ -88,6 +97,7 @@ async def link(tx: AsyncSession, user_id: str, raw: str, *, at: datetime) -> Use
     user = await lock(tx, user_id)
     if not await _link(tx, user.id, normalise(raw), at):
         raise IdentityTaken
+    user.rollout = ""  # which may name the new identity
     return user
 
 
@@ -163,3 +173,5 @@ async def _judge_cohort(tx: AsyncSession, user: User, rollout: Rollout) -> None:
     cohort = rollout.cohort(user.id, identities)
     if user.cohort != cohort:
         user.cohort = cohort
+    if user.rollout != rollout.mark:
+        user.rollout = rollout.mark

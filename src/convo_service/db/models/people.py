@@ -23,6 +23,8 @@ class User(Base, kw_only=True):
     talk_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # all that was said, as it is estimated
     endless_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # an endless one's, less instructions
     last_reply_at: Mapped[datetime | None] = mapped_column(default=None)
+    version: Mapped[int] = mapped_column(default=0, server_default="0")  # moved by whoever locks the user
+    rollout: Mapped[str] = mapped_column(Word, default="", server_default="")  # the mark of the one that judged her
 
 
 class UserIdentity(Base, kw_only=True):
