@@ -1,7 +1,8 @@
 """Statements that both databases spell in a dialect of their own, and many rows at once."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.models import Base
 
 Row = dict[str, Any]
+Model = TypeVar("Model", bound=Base)
 
 
 async def insert_ignore(tx: AsyncSession, table: type[Base], row: Row) -> bool:
@@ -35,6 +37,60 @@ def update_all(connection: sa.Connection, model: type[Base], rows: Sequence[Row]
     values: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name not in key}
     named = [{f"key_{name}" if name in key else name: value for name, value in row.items()} for row in rows]
     connection.execute(sa.update(table).where(*matches).values(values), named)
+
+
+def table_of(model: type[Base]) -> sa.Table:
+    """A model's table, for statements without a session."""
+    table = model.__table__
+    assert isinstance(table, sa.Table)  # noqa: S101 - each model is one
+    return table
+
+
+def labelled(model: type[Base]) -> list[sa.Label[Any]]:
+    """A model's columns, to be read beside those of other tables. JSON is left out: it is large, and seldom wanted."""
+    columns = [column for column in table_of(model).c if not isinstance(column.type, sa.JSON)]
+    return [column.label(f"{model.__tablename__}.{column.name}") for column in columns]
+
+
+def record(model: type[Model], row: Mapping[Any, Any]) -> Model:
+    """An object that belongs to no session, of a row whose columns are labelled."""
+    made: Model = sa.orm.attributes.manager_of_class(model).new_instance()
+    values = {name: row[label] for name, label in _labels(model)}
+    sa.orm.attributes.instance_dict(made).update(values)
+    return made
+
+
+@cache
+def _labels(model: type[Base]) -> list[tuple[str, str]]:
+    return [(label.name.partition(".")[2], label.name) for label in labelled(model)]
+
+
+def insert_of(record: Base) -> sa.Insert:
+    """Store an object that no session knows."""
+    values = {column.name: getattr(record, column.name) for column in record.__table__.columns}
+    return sa.insert(table_of(type(record))).values(values)
+
+
+def updates_of(records: Iterable[Base], row: Mapping[Any, Any]) -> list[sa.Update]:
+    """Store what is different in objects from the row that they were made of."""
+    statements = []
+    for one in records:
+        table = table_of(type(one))
+        before = {column.name: row[f"{table.name}.{column.name}"] for column in table.c}
+        changed = {name: value for name in before if (value := getattr(one, name)) != before[name]}
+        if changed:
+            key = [column == before[column.name] for column in table.primary_key]
+            statements.append(sa.update(table).where(*key).values(changed))
+    return statements
+
+
+def write_all(connection: sa.Connection, statements: Sequence[sa.UpdateBase]) -> None:
+    """Carry out statements that do not depend on one another: on PostgreSQL in one round trip."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.literal(1)).add_cte(*(one.cte(f"w{n}") for n, one in enumerate(statements))))
+        return
+    for statement in statements:
+        connection.execute(statement)
 
 
 def _table(model: type[Base], columns: Iterable[str]) -> sa.TableClause:

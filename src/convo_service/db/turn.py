@@ -9,60 +9,65 @@ import asyncio
 import fcntl
 import os
 import threading
+from concurrent.futures import Future, wait
 from contextlib import suppress
 
 
 class Turn:
-    """One connection's place in the line: a lock on a file beside the database, of which a killed process lets go."""
+    """One connection's place in the line: a lock on a file beside the database, of which a killed process lets go.
+
+    Whoever waits in vain goes on without it, and SQLite decides.
+    """
 
     def __init__(self, database: str) -> None:
         """Raises OSError where no file can be made."""
         self._fd = os.open(f"{database}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._coming: asyncio.Future[None] | None = None
+        self._guard = threading.Lock()
+        self._coming: Future[None] | None = None
         self._is_wanted = False
         self._is_closed = False
 
     async def take(self, seconds: float) -> None:
-        """Wait for the turn, so long at most: who waits in vain goes on without it, and SQLite decides."""
-        self._is_wanted = True
-        if self._coming is None:
-            if self._is_free():
-                return
-            self._coming = self._wait_in_a_thread()
-        await asyncio.wait({self._coming}, timeout=seconds)
+        """Wait for the turn, so long at most."""
+        if (coming := self._come()) is not None:
+            await asyncio.wait({asyncio.wrap_future(coming)}, timeout=seconds)
+
+    def take_in_thread(self, seconds: float) -> None:
+        """The same, in a thread that has nothing else to do."""
+        if (coming := self._come()) is not None:
+            wait({coming}, timeout=seconds)
 
     def give_back(self) -> None:
         """Let the next one have it."""
-        self._is_wanted = False
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        with self._guard:
+            self._is_wanted = False
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Leave the line."""
-        os.close(self._fd)
-        self._is_closed = True
+        with self._guard:
+            self._is_closed = True
+            os.close(self._fd)
 
-    def _is_free(self) -> bool:
-        with suppress(BlockingIOError):
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
+    def _come(self) -> "Future[None] | None":
+        """What comes to its end when it is our turn; None when it is now."""
+        with self._guard:
+            self._is_wanted = True
+            if self._coming is None:
+                with suppress(BlockingIOError):
+                    fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return None
+                self._coming = Future()
+                # A thread of its own: a process that is stopped in mid-transaction must not use up anybody else's.
+                threading.Thread(target=self._wait, name="turn", daemon=True).start()
+            return self._coming
 
-    def _wait_in_a_thread(self) -> "asyncio.Future[None]":
-        loop = asyncio.get_running_loop()
-        coming = loop.create_future()
-
-        def wait() -> None:
-            with suppress(OSError, RuntimeError):  # closed meanwhile: the connection, or the loop
-                fcntl.flock(self._fd, fcntl.LOCK_EX)
-                loop.call_soon_threadsafe(self._arrived, coming)
-
-        # A thread of its own: a process that is stopped in mid-transaction must not use up those of everybody else.
-        threading.Thread(target=wait, name="turn", daemon=True).start()
-        return coming
-
-    def _arrived(self, coming: "asyncio.Future[None]") -> None:
-        self._coming = None
-        if not self._is_wanted and not self._is_closed:
-            self.give_back()
-        if not coming.done():
+    def _wait(self) -> None:
+        with suppress(OSError):  # closed meanwhile
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        with self._guard:
+            coming, self._coming = self._coming, None
+            if not self._is_wanted and not self._is_closed:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        if coming is not None and coming.set_running_or_notify_cancel():
             coming.set_result(None)
