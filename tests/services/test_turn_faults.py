@@ -56,7 +56,7 @@ async def test_an_answer_that_was_not_stored(
     assert emulator.calls[RESPONSES] == 2
 
 
-async def _refused(*_: Any) -> None:
+def _refused(*_: Any, **_named: Any) -> None:
     raise ConnectionRefusedError
 
 

@@ -1,12 +1,13 @@
 """T1 of the opening protocol: a message arrives, is stored, and finds its conversation or claims the next one."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.models import Conversation, Message, Opening, User
+from convo_service.db.models import Conversation, Message, Opening, Turn, User
 from convo_service.domain.commands import REPLIES
 from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Cohort, Rollout
@@ -20,7 +21,6 @@ from convo_service.settings import Settings
 GENERAL = "general"
 
 Clock = Callable[[], datetime]
-OnArrival = Callable[[AsyncSession, User, Message, bool], Awaitable[bool]]  # the last says whether it is new
 
 
 def check_topic(topic: str, settings: Settings) -> None:
@@ -29,13 +29,20 @@ def check_topic(topic: str, settings: Settings) -> None:
         raise TopicsAreOff
 
 
+class Entry(Protocol):
+    """Takes a place in the user's line of turns, in the transaction that stores the message."""
+
+    attempt_id: str
+    turn: Turn | None
+
+    async def arrive(self, tx: AsyncSession, user: User, message: Message, *, is_new: bool) -> bool:
+        """Enter, and say whether it is the message's time to find its conversation."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a gateway asks for: the conversation of this identity, for this message.
-
-    `on_arrival` takes part in the transaction that stores the message, whenever it is carried out, and says whether
-    it is the message's time to find its conversation.
-    """
+    """What a gateway asks for: the conversation of this identity, for this message, and for its turn, if it has one."""
 
     identity: str
     aliases: Sequence[str] = ()
@@ -43,7 +50,7 @@ class Call:
     topic: str = GENERAL
     template: str | None = None
     seed_message: bool = False
-    on_arrival: OnArrival | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +117,13 @@ class Arrivals:
         message, is_time = None, True
         if call.message is not None:
             known = await messages.known(tx, user.id, call.message)
-            message = known or messages.store(
-                tx, user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
+            message = known or messages.counted(
+                user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
             )
-            if call.on_arrival is not None and (message.conversation_id is not None or not taken):
+            tx.add(message)
+            if call.entry is not None and (message.conversation_id is not None or not taken):
                 await tx.flush()
-                is_time = await call.on_arrival(tx, user, message, known is None)
+                is_time = await call.entry.arrive(tx, user, message, is_new=known is None)
             if message.conversation_id is not None:
                 return await _known(tx, message)
         if taken:

@@ -31,6 +31,7 @@ from convo_service.services.opener import Opener
 from convo_service.services.openings import Attempt, FenceLost
 from convo_service.services.patience import Patience, in_background, in_time
 from convo_service.services.seeds import SeedMaker
+from convo_service.services.warm import Warm
 from convo_service.settings import Settings
 
 POLL_SECONDS = 0.05
@@ -46,7 +47,9 @@ class ConversationService:
         self._clock = clock
         self._seeds = SeedMaker(settings)
         self._opener = Opener(database, llm, self._seeds)
-        self._arrivals = Arrivals(settings, users.rollout(settings), clock)
+        rollout = users.rollout(settings)
+        self._arrivals = Arrivals(settings, rollout, clock)
+        self._warm = Warm(database, settings, rollout, clock)
 
     async def get_or_create(self, call: Call) -> Answer:
         """Store the message, decide the window, and return the conversation to use at OpenAI.
@@ -58,6 +61,9 @@ class ConversationService:
         return await in_time(self._get_or_create(call, Patience()))
 
     async def _get_or_create(self, call: Call, patience: Patience) -> Answer:
+        warm = await self._warm.arrive(call)
+        if warm is not None:
+            return replace(warm, language=self._settings.summary_language)
         created = False
         while not patience.is_over:
             crash_point(crashing.BEFORE_T1)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from convo_service.db.models import Conversation, ModelCall, User
 from convo_service.domain.baseline import Held, Sizes, cached
 from convo_service.domain.ids import new_id
@@ -46,8 +44,8 @@ async def look_up_prices(model: str, settings: Settings) -> Prices | None:
     return await asyncio.to_thread(prices_of, model, settings.openai_base_url)
 
 
-def enter(tx: AsyncSession, user: User, conversation: Conversation, call: Call) -> ModelCall:
-    """Write down one call of a user who is locked."""
+def entry(user: User, conversation: Conversation, call: Call) -> ModelCall:
+    """The row of one call of a user who is locked."""
     used = call.usage
     row = ModelCall(
         user_id=user.id,
@@ -68,7 +66,6 @@ def enter(tx: AsyncSession, user: User, conversation: Conversation, call: Call) 
     if used is not None:
         row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens
         row.cache_write_tokens, row.output_tokens = used.cache_write_tokens, used.output_tokens
-    tx.add(row)
     return row
 
 

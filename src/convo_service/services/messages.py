@@ -53,10 +53,8 @@ async def known(tx: AsyncSession, user_id: str, new: NewMessage) -> Message | No
     return message
 
 
-def store(
-    tx: AsyncSession, user: User, new: NewMessage, *, topic: str, now: datetime, commands: Collection[str]
-) -> Message:
-    """Store a message that belongs to no conversation yet."""
+def counted(user: User, new: NewMessage, *, topic: str, now: datetime, commands: Collection[str]) -> Message:
+    """The row of a message that belongs to no conversation yet, counted with the user's."""
     at = event_time(new.sent_at, now)
     message = Message(
         user_id=user.id,
@@ -69,7 +67,6 @@ def store(
         sent_at=at,
         received_at=now,
     )
-    tx.add(message)
     if message.said:
         user.message_count += 1
         user.talk_tokens += item_tokens(message.said)
@@ -129,10 +126,12 @@ async def append(
     for new in batch:
         message = await known(tx, user.id, new)
         if message is None:
-            call = _report(tx, user, conversation, new, prices, now) if new.usage is not None else None
-            message = store(tx, user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            call = _report(user, conversation, new, prices, now) if new.usage is not None else None
+            message = counted(user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            tx.add(message)
             if call is not None:
                 call.subject_id = message.id
+                tx.add(call)
             _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)
@@ -140,21 +139,16 @@ async def append(
 
 
 def _report(
-    tx: AsyncSession,
-    user: User,
-    conversation: Conversation,
-    new: NewMessage,
-    prices: Mapping[str, Prices | None],
-    now: datetime,
+    user: User, conversation: Conversation, new: NewMessage, prices: Mapping[str, Prices | None], now: datetime
 ) -> ModelCall:
-    """Write what a gateway says into the ledger, before its message counts as talk; whose it is comes later."""
+    """What a gateway says, for the ledger, before its message counts as talk; whose it is comes later."""
     reported = new.usage
     assert reported is not None  # noqa: S101 - who calls has looked
     at = event_time(new.sent_at, now)
     made = ledger.Call(
         "reported", "", reported.model, reported.usage, at, prices.get(reported.model), reported.cost_usd
     )
-    row = ledger.enter(tx, user, conversation, made)
+    row = ledger.entry(user, conversation, made)
     ledger.compare(
         user,
         conversation,

@@ -170,7 +170,8 @@ class Summaries:
         """What it used stands with the summary, and in the ledger among all calls of models."""
         used = reply.usage or Usage()
         call = ledger.Call("summary", row.id, row.model, reply.usage, self.clock(), prices)
-        entered = ledger.enter(tx, user, await tx.get_one(Conversation, (user.id, row.conversation_id)), call)
+        entered = ledger.entry(user, await tx.get_one(Conversation, (user.id, row.conversation_id)), call)
+        tx.add(entered)
         row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens
         row.output_tokens, row.cost_usd = used.output_tokens, entered.cost_usd
 

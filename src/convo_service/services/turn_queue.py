@@ -14,7 +14,8 @@ from convo_service.services import users
 LEASE_SECONDS = 12.0  # that whoever works on a turn is believed to be alive; he says so again before they are over
 ABANDONED_SECONDS = 60.0  # after the end of a lease, when nobody has come back to the turn
 PLACED_WITHIN = timedelta(seconds=10)  # a message whose request is alive has its conversation, or an error
-OPEN = Turn.status.in_(("waiting", "in_progress"))
+# Spelt out as the index is, which a parameter could not be found in.
+OPEN = Turn.status.in_([sa.literal_column("'waiting'"), sa.literal_column("'in_progress'")])
 
 
 class TurnLost(Exception):

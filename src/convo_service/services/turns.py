@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -70,12 +71,12 @@ class _Entry:
 
     def __init__(self, clock: Clock) -> None:
         self.turn: Turn | None = None
-        self._attempt_id = new_id("att")
+        self.attempt_id = new_id("att")
         self._clock = clock
 
-    async def arrive(self, tx: AsyncSession, user: User, message: Message, is_new: bool) -> bool:
+    async def arrive(self, tx: AsyncSession, user: User, message: Message, *, is_new: bool) -> bool:
         now = self._clock()
-        self.turn = await turn_queue.enter(tx, user, message, self._attempt_id, is_new=is_new, now=now)
+        self.turn = await turn_queue.enter(tx, user, message, self.attempt_id, is_new=is_new, now=now)
         return not await turn_queue.overtakes(tx, self.turn, message, now)
 
 
@@ -124,7 +125,7 @@ class Turns:
             raise ModelNotConfigured
         started = time.monotonic()
         entry = _Entry(self._clock)
-        call = replace(call, on_arrival=entry.arrive, seed_message=False)
+        call = replace(call, entry=entry, seed_message=False)
         try:
             answer = await self._conversations.get_or_create(call)
         except TurnInProgress:
@@ -245,8 +246,8 @@ class Turns:
         )
 
     async def _complete(self, begun: Begun, answered: Answered) -> TurnView:
-        async with self._database.write.begin() as tx:
-            done = await turn_records.complete(tx, begun.turn, answered, self._settings)
+        work = partial(turn_records.complete, turn=begun.turn, answered=answered, settings=self._settings)
+        done = await self._database.lane.run(work)
         crash_point(crashing.COMPLETED)
         return done
 
