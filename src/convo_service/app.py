@@ -65,8 +65,9 @@ def create_app(
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for room in (conversations, turns, users, profiles, notes, seeds, analytics, health):
-        app.include_router(room.router)
+    rooms = (conversations, turns, users, profiles, notes, seeds, analytics, health)
+    for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
+        app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -16,13 +16,15 @@ from convo_service.routes.convert import (
     page_of,
 )
 from convo_service.routes.deps import DASHBOARD, GATEWAY, ReadTx, Wired
+from convo_service.routes.slim import SlimRoute
 from convo_service.schemas import AppendMessages, ConversationQuery, GetOrCreate, GotOrCreated, ListOf, ThreadQuery
 from convo_service.services import history, windows
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
+hot = APIRouter(prefix="/conversations", tags=["conversations"], route_class=SlimRoute)
 
 
-@router.post(
+@hot.post(
     "",
     dependencies=[GATEWAY],
     summary="Get or create the conversation of a message",

@@ -1,6 +1,6 @@
 """What route handlers ask for: a transaction, a reading transaction, a service, a scope."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -34,7 +34,7 @@ class Services:
     previews: Previews
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """The services of this app."""
     services: Services = request.app.state.services
     return services
@@ -59,7 +59,7 @@ Tx = Annotated[AsyncSession, Depends(get_tx, scope="function")]
 ReadTx = Annotated[AsyncSession, Depends(get_read_tx, scope="function")]
 
 
-def get_now(services: Wired) -> datetime:
+async def get_now(services: Wired) -> datetime:
     """The time of this request, by the clock that the app was given."""
     return services.clock()
 
@@ -86,6 +86,13 @@ def needs(*scopes: Scope) -> Any:
 
     check.allowed = allowed  # type: ignore[attr-defined]
     return Security(check)
+
+
+def scopes_of(dependencies: Iterable[Any]) -> frozenset[Scope]:
+    """The scopes that may pass all of a route's dependencies."""
+    return frozenset.intersection(
+        frozenset(Scope), *(one.dependency.allowed for one in dependencies if hasattr(one.dependency, "allowed"))
+    )
 
 
 async def get_author(holder: Annotated[Holder, Depends(get_holder)]) -> Literal["operator", "gateway"]:

@@ -12,11 +12,13 @@ from convo_service import schemas
 from convo_service.routes import problems
 from convo_service.routes.convert import call_of, turn_out
 from convo_service.routes.deps import ANYBODY, GATEWAY, ReadTx, Wired
+from convo_service.routes.slim import SlimRoute
 from convo_service.services import turn_records
 from convo_service.services.patience import goes_on
 from convo_service.services.turn_records import TurnView
 
 router = APIRouter(prefix="/turns", tags=["turns"])
+hot = APIRouter(prefix="/turns", tags=["turns"], route_class=SlimRoute)
 
 PATH = "/turns/stream"
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -27,7 +29,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", dependencies=[GATEWAY], summary="Answer a message")
+@hot.post("", dependencies=[GATEWAY], summary="Answer a message")
 async def create_turn(body: schemas.NewTurn, services: Wired) -> schemas.Turn:
     """Store the message, get or create its conversation, ask the model, and store the reply and what it used.
 

@@ -1,0 +1,65 @@
+"""A route for what is called with every message: declared like any other, without the framework's work in each call."""
+
+import inspect
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from convo_service.errors import InvalidApiKey
+from convo_service.routes.deps import Services, scopes_of
+from convo_service.services.keys import Scope
+
+JSON = "application/json"
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class SlimRoute(APIRoute):
+    """For a handler of `body`, `services` and perhaps `response`, that needs a key.
+
+    Whatever is not as it should be takes the framework's own way, which says what is wrong with it.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """What the framework calls for each request."""
+        usual = super().get_route_handler()
+
+        assert self.body_field is not None  # noqa: S101 - what this class is for
+        model: Any = self.body_field.field_info.annotation
+        scopes = scopes_of(self.dependencies)
+        wants_response = "response" in inspect.signature(self.endpoint).parameters
+
+        async def handle(request: Request) -> Response:
+            services: Services = request.app.state.services
+            body = await _body(request, model)
+            if body is None or not await _may(request, services, scopes):
+                return await usual(request)
+            response = Response()
+            more = {"response": response} if wants_response else {}
+            result: BaseModel = await self.endpoint(body=body, services=services, **more)
+            return Response(result.model_dump_json(), response.status_code, media_type=JSON)
+
+        return handle
+
+
+async def _body(request: Request, model: type[BaseModel]) -> BaseModel | None:
+    """What was sent; None when it is nothing that the handler could take."""
+    if request.scope["query_string"] or request.headers.get("content-type") != JSON:
+        return None
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError:
+        return None
+
+
+async def _may(request: Request, services: Services, scopes: Collection[Scope]) -> bool:
+    """Whether the key is good, and of one of these scopes."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return False
+    try:
+        return (await services.keys.authenticate(key)).scope in scopes
+    except InvalidApiKey:
+        return False
