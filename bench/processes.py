@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import sqlalchemy as sa
 from tests import postgres
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +22,7 @@ KEY = "csk_bench_" + "0" * 32
 START_SECONDS, STOP_SECONDS = 30, 15
 # The worker stays off, so that every call that the emulator counts was made while a user waited; and the bench is
 # one key that is faster than the limit of one key.
-_KNOBS = {
+KNOBS = {
     "OPENAI_API_KEY": "sk-emulator",
     "BOOTSTRAP_ADMIN_KEY": KEY,
     "KEY_PEPPER": "pepper",
@@ -48,13 +50,51 @@ def emulator(folder: Path, *, reply_seconds: float = 0.0) -> Iterator[str]:
 @contextmanager
 def service(folder: Path, database_url: str, openai_url: str, knobs: Mapping[str, str]) -> Iterator[str]:
     """Migrate a database, serve it and yield the service's URL."""
-    env = {**_KNOBS, **knobs, "DATABASE_URL": database_url, "OPENAI_BASE_URL": f"{openai_url}/v1"}
-    _migrate(folder, env)
+    env = {**KNOBS, **knobs, "DATABASE_URL": database_url, "OPENAI_BASE_URL": f"{openai_url}/v1"}
+    command_line(folder, env, "migrate")
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "convo-service"), "serve", "--host", "127.0.0.1", "--port", str(port)]
     with _running(command, folder / "service.log", folder, env, f"{url}/readyz"):
         yield url
+
+
+@contextmanager
+def served(folder: Path, factory: str, knobs: Mapping[str, str]) -> Iterator[str]:
+    """Serve the app that a factory of the benches makes, as the service is served, and yield its URL."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(BIN / "uvicorn"), "--factory", factory, "--port", str(port), "--no-access-log"]
+    with _running(command, folder / f"{factory}.log", ROOT, knobs, f"{url}/readyz"):
+        yield url
+
+
+def command_line(folder: Path, knobs: Mapping[str, str], *arguments: str) -> str:
+    """Run `convo-service` with these arguments, and return what it prints."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [BIN / "convo-service", *arguments],
+        cwd=folder,
+        env=_environment(knobs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Broken(f"`convo-service {arguments[0]}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def copied(url: str, name: str) -> str:
+    """Copy a database that nobody uses, and return the copy's URL."""
+    parsed = sa.make_url(url)
+    assert parsed.database is not None
+    if parsed.drivername.startswith("sqlite"):
+        copy = Path(parsed.database).with_name(f"{name}.db")
+        shutil.copy(parsed.database, copy)
+        return f"sqlite+aiosqlite:///{copy}"
+    socket_folder = Path(str(parsed.query["host"]))
+    asyncio.run(_create(socket_folder, [name], template=parsed.database))
+    return postgres.url(socket_folder, name)
 
 
 @contextmanager
@@ -65,26 +105,13 @@ def postgres_databases(names: list[str]) -> Iterator[dict[str, str]]:
         yield {name: postgres.url(folder, name) for name in names}
 
 
-async def _create(folder: Path, names: list[str]) -> None:
+async def _create(folder: Path, names: list[str], template: str = "template1") -> None:
     connection = await asyncpg.connect(host=str(folder), user="postgres", database="postgres")
     try:
         for name in names:
-            await connection.execute(f'CREATE DATABASE "{name}"')
+            await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await connection.close()
-
-
-def _migrate(folder: Path, env: Mapping[str, str]) -> None:
-    done = subprocess.run(  # noqa: S603 - our own command
-        [BIN / "convo-service", "migrate"],
-        cwd=folder,
-        env=_environment(env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Broken(f"`convo-service migrate` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 @contextmanager
