@@ -39,7 +39,7 @@ class Broken(Exception):
 @contextmanager
 def emulator(folder: Path, *, reply_seconds: float = 0.0) -> Iterator[str]:
     """Run the emulator, whose replies take so long, and yield its URL."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "uvicorn"), "bench.emulator_app:app", "--port", str(port), "--no-access-log"]
     env = {"EMULATOR_REPLY_SECONDS": str(reply_seconds)}
@@ -50,19 +50,28 @@ def emulator(folder: Path, *, reply_seconds: float = 0.0) -> Iterator[str]:
 @contextmanager
 def service(folder: Path, database_url: str, openai_url: str, knobs: Mapping[str, str]) -> Iterator[str]:
     """Migrate a database, serve it and yield the service's URL."""
+    with service_process(folder, database_url, openai_url, knobs) as (url, _process):
+        yield url
+
+
+@contextmanager
+def service_process(
+    folder: Path, database_url: str, openai_url: str, knobs: Mapping[str, str]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same, with its process."""
     env = {**KNOBS, **knobs, "DATABASE_URL": database_url, "OPENAI_BASE_URL": f"{openai_url}/v1"}
     command_line(folder, env, "migrate")
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "convo-service"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, folder / "service.log", folder, env, f"{url}/readyz"):
-        yield url
+    with _running(command, folder / "service.log", folder, env, f"{url}/readyz") as process:
+        yield url, process
 
 
 @contextmanager
 def served(folder: Path, factory: str, knobs: Mapping[str, str]) -> Iterator[str]:
     """Serve the app that a factory of the benches makes, as the service is served, and yield its URL."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "uvicorn"), "--factory", factory, "--port", str(port), "--no-access-log"]
     with _running(command, folder / f"{factory}.log", ROOT, knobs, f"{url}/readyz"):
@@ -74,7 +83,7 @@ def command_line(folder: Path, knobs: Mapping[str, str], *arguments: str) -> str
     done = subprocess.run(  # noqa: S603 - our own command
         [BIN / "convo-service", *arguments],
         cwd=folder,
-        env=_environment(knobs),
+        env=environment(knobs),
         capture_output=True,
         text=True,
         check=False,
@@ -115,17 +124,19 @@ async def _create(folder: Path, names: list[str], template: str = "template1") -
 
 
 @contextmanager
-def _running(command: list[str], log: Path, cwd: Path, env: Mapping[str, str], ready: str) -> Iterator[None]:
+def _running(
+    command: list[str], log: Path, cwd: Path, env: Mapping[str, str], ready: str
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=_environment(env), stdout=output, stderr=output)  # noqa: S603
+        process = subprocess.Popen(command, cwd=cwd, env=environment(env), stdout=output, stderr=output)  # noqa: S603
     try:
         _wait(process, ready, log)
-        yield
+        yield process
     finally:
         _stop(process)
 
 
-def _environment(knobs: Mapping[str, str]) -> dict[str, str]:
+def environment(knobs: Mapping[str, str]) -> dict[str, str]:
     """Nothing of the caller's own settings: the same command gives the same run everywhere."""
     names = ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR")  # the second for a tree that is not the installed one
     kept = {name: value for name, value in os.environ.items() if name in names}
@@ -161,7 +172,8 @@ def tail(log: Path, chars: int = 2000) -> str:
     return log.read_text(errors="replace")[-chars:]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

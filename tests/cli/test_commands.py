@@ -35,6 +35,16 @@ def test_help_loads_little() -> None:
     assert shown.stdout.strip() == "[]"
 
 
+def test_serve_loads_what_it_needs() -> None:
+    """The app that `serve` makes has loaded neither OpenAI's SDK, which waits until it is needed, nor Alembic."""
+    code = (
+        "import sys; from convo_service.app import create_app; from convo_service.settings import Settings; "
+        "create_app(Settings(_env_file=None)); print(sorted({'openai', 'httpx2', 'alembic'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert shown.stdout.strip() == "[]"
+
+
 def test_migrate_and_keys(run: Runner) -> None:
     """A database is made, keys are made, listed and revoked; the key stands alone on the last line."""
     assert "revision" in run("migrate").stdout
