@@ -43,7 +43,7 @@ def emulator(folder: Path, *, reply_seconds: float = 0.0) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "uvicorn"), "bench.emulator_app:app", "--port", str(port), "--no-access-log"]
     env = {"EMULATOR_REPLY_SECONDS": str(reply_seconds)}
-    with _running(command, folder / "emulator.log", ROOT, env, f"{url}/_emulator/calls"):
+    with running(command, folder / "emulator.log", ROOT, env, f"{url}/_emulator/calls"):
         yield url
 
 
@@ -64,7 +64,7 @@ def service_process(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "convo-service"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, folder / "service.log", folder, env, f"{url}/readyz") as process:
+    with running(command, folder / "service.log", folder, env, f"{url}/readyz") as process:
         yield url, process
 
 
@@ -74,7 +74,7 @@ def served(folder: Path, factory: str, knobs: Mapping[str, str]) -> Iterator[str
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(BIN / "uvicorn"), "--factory", factory, "--port", str(port), "--no-access-log"]
-    with _running(command, folder / f"{factory}.log", ROOT, knobs, f"{url}/readyz"):
+    with running(command, folder / f"{factory}.log", ROOT, knobs, f"{url}/readyz"):
         yield url
 
 
@@ -124,13 +124,15 @@ async def _create(folder: Path, names: list[str], template: str = "template1") -
 
 
 @contextmanager
-def _running(
-    command: list[str], log: Path, cwd: Path, env: Mapping[str, str], ready: str
+def running(
+    command: list[str], log: Path, cwd: Path, env: Mapping[str, str], ready: str | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command as long as the block; `ready` is the URL that has to answer before it begins."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=cwd, env=environment(env), stdout=output, stderr=output)  # noqa: S603
     try:
-        _wait(process, ready, log)
+        if ready is not None:
+            _wait(process, ready, log)
         yield process
     finally:
         _stop(process)
