@@ -87,6 +87,7 @@ def over_http(ports: Mapping[str, int], key: str, given: argparse.Namespace, do:
         figures[f"naive_{at_once}"] = median(row["service"] / row["naive"] for row in speeds)
         for name in names:
             figures[f"{name}_{at_once}_per_second"] = median(row[name] for row in speeds)
+            figures[_of(name, f"p99_{at_once}_ms")] = quantile([ms for row in rounds for ms in row[name].ms], 0.99)
             figures[_of(name, "errors")] += sum(row[name].errors for row in rounds)
         figures[f"client_{at_once}_ms"] = median(row["floor"].client_ms for row in rounds)
         _tell(f"{at_once} at once: {figures[f'ratio_{at_once}']:.2f} of the floor")
