@@ -1,5 +1,6 @@
 """Commands around the service itself: `serve`, `openapi` and `demo`."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from convo_service.settings import Settings
 
 DRAIN_SECONDS = 10
+GC_THRESHOLDS = (50_000, 20, 50)
 EMULATED_MODEL = "emulator"
 DEMO_DATABASE = Path("var/demo.db")
 
@@ -38,6 +40,7 @@ def serve(
     service = _with_emulator(settings) if without_openai else _with_openai(settings)
     if settings.worker_enabled and not settings.model_for_summaries and not without_openai:
         typer.echo("No OPENAI_MODEL or SUMMARY_MODEL for summaries: seeds are made without a model.", err=True)
+    _collect_seldom()
     uvicorn.run(
         service,
         host=host,
@@ -47,6 +50,13 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+
+
+def _collect_seldom() -> None:
+    """Keep the collector from looking again and again at all that was loaded: every look stops all requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def openapi() -> None:
