@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: setup run test check chaos lock clean
+.PHONY: setup run test check chaos bench lock clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,13 @@ check: setup
 # Kills on both databases, and a table of what held; CHAOS="--kills 50 --database sqlite" is a shorter round.
 chaos: setup
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+# The benches of speed, a few minutes each; the target fails after the last when a bar does not hold. Two of the peers
+# need Python 3.12: PEERS="--python /path/to/python3.12 --environments var/peers" says where it is, and keeps them.
+bench: setup
+	@failed=; for one in hot_path.py startup.py "peers.py $(PEERS)" turns.py; do \
+	  echo "== $$one"; $(BIN)/python bench/$$one || failed="$$failed $${one%% *}"; \
+	done; test -z "$$failed" || { echo "Outside the bars:$$failed"; exit 1; }
 
 # New versions: older than a week, hashed, without the address of any registry.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
