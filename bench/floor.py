@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from convo_service.db.engine import SQLITE_PRAGMAS
+from convo_service.db.sqlite import PRAGMAS
 
 _FIND = """
 SELECT c.user_id, c.id FROM identities i
@@ -88,7 +88,7 @@ class OnSqlite:
     def __init__(self, file: str) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        for pragma in (*SQLITE_PRAGMAS, "journal_mode=WAL"):
+        for pragma in (*PRAGMAS, "journal_mode=WAL"):
             self._connection.execute(f"PRAGMA {pragma}")
 
     async def add(self, identity: str, external_id: str, text: str) -> list[Any]:

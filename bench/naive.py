@@ -17,7 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from convo_service.db.engine import SQLITE_PRAGMAS
+from convo_service.db.sqlite import PRAGMAS
 from convo_service.db.models import ApiKey, Conversation, Message, User, UserIdentity
 from convo_service.domain.ids import new_id
 
@@ -177,6 +177,6 @@ def _set_pragmas(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in SQLITE_PRAGMAS:
+        for pragma in PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
