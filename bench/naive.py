@@ -17,8 +17,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from convo_service.db.sqlite import PRAGMAS
 from convo_service.db.models import ApiKey, Conversation, Message, User, UserIdentity
+from convo_service.db.sqlite import PRAGMAS
 from convo_service.domain.ids import new_id
 
 PREFIX_CHARS = 12
