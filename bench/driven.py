@@ -7,10 +7,11 @@ its threads, and nothing of the client, of the network, or of a PostgreSQL serve
 import asyncio
 import json
 import random
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench import load
@@ -27,6 +28,7 @@ class Driver:
     key: str
     users: int
     sent: int = 0
+    run: str = field(default_factory=lambda: secrets.token_hex(4))  # no message id comes twice, whoever drives
 
     async def block(self, at_once: int) -> float:
         """Milliseconds of CPU for a message, when so many users write at once."""
@@ -41,7 +43,8 @@ class Driver:
 
     async def _ask(self, identity: str) -> int:
         self.sent += 1
-        message = {"id": f"wamid.driven.{self.sent}", "text": f"Buongiorno, avete la farina da 25 kg? ({self.sent})"}
+        text = f"Buongiorno, avete la farina da 25 kg? ({self.sent})"
+        message = {"id": f"wamid.{self.run}.{self.sent}", "text": text}
         body = json.dumps({"identity": identity, "message": message}).encode()
         status = 0
 
