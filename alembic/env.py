@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
@@ -17,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from pydantic import ValidationError
 
-from convo_service.db import backups, faults, legacy
+from convo_service.db import backups, faults, legacy, migrations
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Base
 from convo_service.errors import InvalidIdentity
@@ -25,11 +24,6 @@ from convo_service.settings import Settings, problems
 
 THE_BOTS = "0002"  # the revision whose tables a bot's own stand for: what comes after sets them aside
 ADVISORY_LOCK = 0x636F6E766F  # "convo": two upgrades of one PostgreSQL database wait for each other
-
-
-def include_name(name: str | None, type_: str, _parents: Any) -> bool:
-    """Leave the existing bot's own tables out of comparisons: they are set aside, not modelled."""
-    return not (type_ == "table" and name is not None and name.startswith(legacy.PREFIX))
 
 
 def run(connection: sa.Connection) -> None:
@@ -41,7 +35,7 @@ def run(connection: sa.Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         render_as_batch=is_sqlite,
-        include_name=include_name,
+        include_name=migrations.is_modelled,
     )
     with context.begin_transaction():
         prepare(connection)

@@ -33,7 +33,7 @@ def tables(url: str) -> set[str]:
 
 def drift(connection: sa.Connection) -> list[Any]:
     """What the models say and the tables do not, and the other way round."""
-    options = {"include_name": lambda name, kind, _: not (kind == "table" and name.startswith("legacy_"))}
+    options = {"include_name": migrations.is_modelled}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
 
 

@@ -13,7 +13,18 @@ from fastapi.openapi.utils import get_openapi
 from convo_service import schemas
 from convo_service.db.engine import Database, open_database
 from convo_service.llm.client import LLMClient
-from convo_service.routes import analytics, conversations, health, notes, problems, profiles, seeds, turns, users
+from convo_service.routes import (
+    analytics,
+    conversations,
+    health,
+    messages,
+    notes,
+    problems,
+    profiles,
+    seeds,
+    turns,
+    users,
+)
 from convo_service.routes.deps import Services, only_known_parameters
 from convo_service.routes.middleware import RequestEdge
 from convo_service.services.arrivals import Clock
@@ -65,7 +76,7 @@ def create_app(
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    rooms = (conversations, turns, users, profiles, notes, seeds, analytics, health)
+    rooms = (conversations, messages, turns, users, profiles, notes, seeds, analytics, health)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -29,6 +29,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/conversations/{conversation_id}/messages"): GATEWAY,
     ("GET", "/conversations/{conversation_id}/chain"): DASHBOARD,
     ("POST", "/conversations/{conversation_id}/close"): GATEWAY,
+    ("GET", "/messages"): DASHBOARD,
     ("GET", "/users"): DASHBOARD,
     ("POST", "/users/lookup"): GATEWAY,
     ("GET", "/users/{user_id}"): DASHBOARD,

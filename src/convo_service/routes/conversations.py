@@ -19,6 +19,7 @@ from convo_service.routes.deps import DASHBOARD, GATEWAY, ReadTx, Wired
 from convo_service.routes.slim import SlimRoute
 from convo_service.schemas import AppendMessages, ConversationQuery, GetOrCreate, GotOrCreated, ListOf, ThreadQuery
 from convo_service.services import history, windows
+from convo_service.services.paging import Listing
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
 hot = APIRouter(prefix="/conversations", tags=["conversations"], route_class=SlimRoute)
@@ -64,7 +65,7 @@ async def append_messages(
     """Append what was said elsewhere; an id that was seen before is returned as it stands."""
     batch = [appended(message, services.settings) for message in body.messages]
     stored = await services.conversations.append(conversation_id, batch)
-    return listing(history.Listing(stored, has_more=False), message_out)
+    return listing(Listing(stored, has_more=False), message_out)
 
 
 @router.get("/{conversation_id}/chain", dependencies=[DASHBOARD], summary="Ancestors and descendants")

@@ -11,9 +11,10 @@ from convo_service.domain.usage import Usage
 from convo_service.errors import InvalidRequest
 from convo_service.services import entries
 from convo_service.services.arrivals import Answer, Call
-from convo_service.services.history import ConversationFilter, Listing, Page
+from convo_service.services.history import ConversationFilter
 from convo_service.services.ledger import Reported
 from convo_service.services.messages import NewMessage
+from convo_service.services.paging import Listing, Page
 from convo_service.services.previews import Preview
 from convo_service.services.turn_records import TurnView
 from convo_service.services.users import UserView

@@ -33,6 +33,7 @@ from convo_service.schemas.conversations import (
     GotOrCreated,
     InboundMessage,
     Message,
+    SearchQuery,
     Seed,
     Usage,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Savings",
     "SavingsGroup",
     "SavingsQuery",
+    "SearchQuery",
     "Seed",
     "SeedEntry",
     "SeedEntryUpdate",

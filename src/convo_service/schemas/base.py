@@ -70,6 +70,13 @@ def visible(text: str) -> str:
     return text
 
 
+def with_a_word(text: str) -> str:
+    """Refuse a text in which nothing can be searched for."""
+    if not re.search(_LETTER, text):
+        raise ValueError("must hold a word")
+    return text
+
+
 def number(value: object) -> object:
     """Refuse what is no number in JSON, though it could be read as one."""
     if isinstance(value, str | bool):
@@ -119,6 +126,21 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}
 
 
 AnyId = Annotated[str, StringConstraints(max_length=128), AfterValidator(storable), Published(pattern=STORABLE)]
+
+SearchText = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable), Published(pattern=STORABLE)
+]
+
+# Something that a word can be made of: neither a blank, nor a control, nor punctuation.
+_LETTER = r"[^\x00-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u2000-\u206f\u3000-\u303f]"
+WITH_A_WORD = rf"^[^\x00]*{_LETTER}[^\x00]*$"
+SearchWords = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(storable),
+    AfterValidator(with_a_word),
+    Published(pattern=WITH_A_WORD),
+]
 
 # A note stands in the seed under its own id, and is changed as a note.
 EntryId = Annotated[AnyId, Published(pattern=r"^(?!note_)[^\x00]*$")]

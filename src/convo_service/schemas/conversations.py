@@ -18,6 +18,7 @@ from convo_service.schemas.base import (
     Published,
     Request,
     Response,
+    SearchWords,
     TopicName,
     number,
     one_line,
@@ -100,6 +101,12 @@ class ConversationQuery(PageQuery):
     created_before: Instant | None = None
     last_message_after: Instant | None = None
     last_message_before: Instant | None = None
+
+
+class SearchQuery(PageQuery):
+    """Messages that hold every word; the last one may be the beginning of a word."""
+
+    q: SearchWords
 
 
 class Covers(Response):

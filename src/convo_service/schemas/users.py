@@ -4,11 +4,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from convo_service.schemas.base import (
     EMAIL,
-    STORABLE,
     Flag,
     IdentityText,
     Name,
@@ -16,15 +15,12 @@ from convo_service.schemas.base import (
     Published,
     Request,
     Response,
+    SearchText,
     TopicName,
-    storable,
 )
 from convo_service.schemas.conversations import Conversation
 
 _EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
-SearchText = Annotated[
-    str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable), Published(pattern=STORABLE)
-]
 
 
 def _email(text: str) -> str:

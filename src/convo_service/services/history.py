@@ -1,36 +1,19 @@
-"""Reading the history: lists with filters, in pages by key, so that the last page costs what the first one costs."""
+"""Reading the history: lists with filters, in pages by key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, Message, Note, Profile, Summary, User
-from convo_service.errors import InvalidCursor
 from convo_service.services import users, windows
+from convo_service.services.paging import Column, Listing, Page, stretch
 
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list: `after` and `before` are ids of it, exclusive, in the direction of `order`."""
-
-    limit: int = 20
-    after: str | None = None
-    before: str | None = None
-    order: Literal["asc", "desc"] = "desc"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Generic[Row]):
-    """One page of a list, and whether there is more in the direction of reading."""
-
-    rows: Sequence[Row]
-    has_more: bool
+GENERAL: sa.ColumnElement[str] = sa.literal_column("'general'")  # written out: the index of topics leaves it out
+MANY = 5000  # rows that take longer to be put in order than to be met on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +33,7 @@ class ConversationFilter:
 
 async def conversations(tx: AsyncSession, wanted: ConversationFilter, page: Page) -> Listing[Conversation]:
     """Conversations by `(last_message_at, id)`."""
-    query = sa.select(Conversation).options(windows.WITH_SEED).where(*_conditions(wanted))
+    query = sa.select(Conversation).options(windows.WITH_SEED).where(*_conditions(wanted), *await _created(tx, wanted))
     return await _page(tx, query, page, Conversation.last_message_at, Conversation.id)
 
 
@@ -62,16 +45,41 @@ def _conditions(wanted: ConversationFilter) -> list[sa.ColumnElement[bool]]:
         Conversation.created_reason: wanted.created_reason,
     }
     conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.topic not in (None, "general"):
+        conditions.append(Conversation.topic != GENERAL)
     if wanted.is_active is not None:
-        conditions.append(Conversation.is_active == sa.literal(wanted.is_active))
-    if wanted.created_after is not None:
-        conditions.append(Conversation.created_at > wanted.created_after)
-    if wanted.created_before is not None:
-        conditions.append(Conversation.created_at < wanted.created_before)
+        active = Conversation.is_active.expression
+        conditions.append(active if wanted.is_active else sa.not_(active))
+    return conditions + _between(wanted)
+
+
+def _between(wanted: ConversationFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     if wanted.last_message_after is not None:
         conditions.append(Conversation.last_message_at > wanted.last_message_after)
     if wanted.last_message_before is not None:
         conditions.append(Conversation.last_message_at < wanted.last_message_before)
+    return conditions
+
+
+async def _created(tx: AsyncSession, wanted: ConversationFilter) -> list[sa.ColumnElement[bool]]:
+    """When they were created: few are found by that and put in order, many are met on the way through the order."""
+    column: sa.ColumnElement[datetime] = sa.type_coerce(Conversation.created_at, Conversation.created_at.type)
+    if not (given := _created_between(column, wanted)):
+        return []
+    some = sa.select(sa.literal(1)).select_from(Conversation).where(*given).limit(MANY).subquery()
+    if (await tx.scalar(sa.select(sa.func.count()).select_from(some))) == MANY:
+        return _created_between(sa.func.coalesce(column, column), wanted)  # which no index can be asked for
+    few = sa.select(Conversation.id).where(*given)
+    return [*given, Conversation.id.in_(few)]
+
+
+def _created_between(column: sa.ColumnElement[datetime], wanted: ConversationFilter) -> list[sa.ColumnElement[bool]]:
+    conditions = []
+    if wanted.created_after is not None:
+        conditions.append(column > wanted.created_after)
+    if wanted.created_before is not None:
+        conditions.append(column < wanted.created_before)
     return conditions
 
 
@@ -145,39 +153,10 @@ async def _page(
     tx: AsyncSession,
     query: sa.Select[Any],
     page: Page,
-    key: sa.orm.InstrumentedAttribute[Any],
-    identifier: sa.orm.InstrumentedAttribute[str],
+    key: Column,
+    identifier: Column,
     *,
     scope: Sequence[sa.ColumnElement[bool]] = (),
 ) -> Listing[Any]:
-    """One page by `(key, id)`. With `before` alone the page is read backwards and turned round.
-
-    A cursor has to be a row of `scope`, and need not match a filter any more: what is listed may change meanwhile.
-    """
-    query = query.where(*scope)
-    backwards = page.before is not None and page.after is None
-    for cursor, is_after in ((page.after, True), (page.before, False)):
-        if cursor is not None:
-            position = await _position(tx, scope, cursor, key, identifier)
-            beyond = sa.tuple_(key, identifier)
-            forwards = is_after == (page.order == "asc")
-            query = query.where(beyond > position if forwards else beyond < position)
-    rising = (page.order == "asc") != backwards
-    ordering = (key, identifier) if rising else (key.desc(), identifier.desc())
-    rows = list((await tx.scalars(query.order_by(*ordering).limit(page.limit + 1))).all())
-    more = len(rows) > page.limit
-    rows = rows[: page.limit]
-    return Listing(rows[::-1] if backwards else rows, more)
-
-
-async def _position(
-    tx: AsyncSession,
-    scope: Sequence[sa.ColumnElement[bool]],
-    cursor: str,
-    key: sa.orm.InstrumentedAttribute[Any],
-    identifier: sa.orm.InstrumentedAttribute[str],
-) -> sa.Tuple:
-    found = (await tx.execute(sa.select(key).where(identifier == cursor, *scope).limit(1))).first()
-    if found is None:
-        raise InvalidCursor
-    return sa.tuple_(sa.literal(found[0], key.type), sa.literal(cursor))
+    place = await stretch(tx, page, key, identifier, scope)
+    return await place.read(tx, query.where(*scope))

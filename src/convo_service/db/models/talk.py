@@ -8,29 +8,36 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from convo_service.db.models.base import Base, Id, Word
 
+OPEN, CLOSED = ("is_active = 1", "is_active"), ("is_active = 0", "NOT is_active")  # as each database spells it
+
+
+def _partial(name: str, *columns: str, where: str | tuple[str, str], unique: bool = False) -> sa.Index:
+    on_sqlite, on_postgres = (where, where) if isinstance(where, str) else where
+    return sa.Index(
+        name, *columns, unique=unique, sqlite_where=sa.text(on_sqlite), postgresql_where=sa.text(on_postgres)
+    )
+
 
 class Conversation(Base, kw_only=True):
     """One conversation at OpenAI, that is one window; `id` is OpenAI's id."""
 
     __tablename__ = "conversations"
     __table_args__ = (
-        sa.Index(
-            "uq_conversations_active",
-            "user_id",
-            "topic",
-            unique=True,
-            sqlite_where=sa.text("is_active = 1"),
-            postgresql_where=sa.text("is_active"),
-        ),
+        _partial("uq_conversations_active", "user_id", "topic", where=OPEN, unique=True),
         sa.Index(None, "id"),
         sa.Index(None, "last_message_at", "id"),
         sa.Index(None, "user_id", "last_message_at", "id"),
         sa.Index(None, "user_id", "topic", "created_at", "number"),
-        sa.Index(
-            "ix_conversations_sweep_at",
-            "sweep_at",
-            sqlite_where=sa.text("sweep_at IS NOT NULL"),
-            postgresql_where=sa.text("sweep_at IS NOT NULL"),
+        _partial("ix_conversations_sweep_at", "sweep_at", where="sweep_at IS NOT NULL"),
+        # What a list is filtered by may be rare: then its rows lie together, in the order of the list.
+        _partial("ix_conversations_open", "last_message_at", "id", where=OPEN),
+        _partial("ix_conversations_closed", "last_message_at", "id", where=CLOSED),
+        _partial("ix_conversations_topic", "topic", "last_message_at", "id", where="topic <> 'general'"),
+        _partial("ix_conversations_template", "template", "last_message_at", "id", where="template IS NOT NULL"),
+        sa.Index("ix_conversations_created_reason", "created_reason", "last_message_at", "id"),
+        sa.Index("ix_conversations_created_at", "created_at"),
+        _partial(
+            "ix_conversations_parent", "user_id", "parent_conversation_id", where="parent_conversation_id IS NOT NULL"
         ),
         sa.ForeignKeyConstraint(["user_id", "parent_conversation_id"], ["conversations.user_id", "conversations.id"]),
     )
@@ -106,6 +113,7 @@ class Message(Base, kw_only=True):
     __tablename__ = "messages"
     __table_args__ = (
         sa.UniqueConstraint("user_id", "external_id"),
+        sa.Index(None, "id"),
         sa.Index(None, "user_id", "sent_at", "id"),
         sa.Index(None, "user_id", "conversation_id", "sent_at", "id"),
         sa.ForeignKeyConstraint(["user_id", "conversation_id"], ["conversations.user_id", "conversations.id"]),
