@@ -39,6 +39,7 @@ SQLITE = (
     "CREATE UNIQUE INDEX ix_message_search_number ON messages (message_search_number)",
     "CREATE VIRTUAL TABLE message_search USING fts5(text, content='messages', content_rowid='message_search_number', "
     "columnsize=0, tokenize='unicode61 remove_diacritics 2')",
+    "CREATE VIRTUAL TABLE message_search_terms USING fts5vocab(message_search, 'instance')",
     "INSERT INTO message_search (message_search) VALUES ('rebuild')",
     *(f"CREATE TRIGGER {name} {body}" for name, body in TRIGGERS.items()),
 )
@@ -69,6 +70,7 @@ def downgrade() -> None:
     if op.get_context().dialect.name == "sqlite":
         for name in TRIGGERS:
             op.execute(sa.text(f"DROP TRIGGER {name}"))
+        op.execute(sa.text("DROP TABLE message_search_terms"))
         op.execute(sa.text("DROP TABLE message_search"))
         op.drop_index("ix_message_search_number", "messages")
         op.drop_column("messages", "message_search_number")

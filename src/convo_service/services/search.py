@@ -1,6 +1,9 @@
 """Full-text search of messages, newest first, whether a word is rare or frequent: what each database needs for that."""
 
-from collections.abc import Iterable
+import re
+import sys
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +16,19 @@ from convo_service.services.paging import Listing, Page, Place, Stretch, stretch
 PLACE_BITS = 25
 END = (1 << 63) - 1
 _found = sa.table("message_search", sa.column("rowid", sa.BigInteger), sa.column("message_search", sa.Text))
+# Each step seeks the first term behind the last: going through a term's own entries would take as long as there are.
+TERMS = sa.text("""
+    WITH RECURSIVE terms (term) AS (
+        SELECT (SELECT term FROM message_search_terms WHERE term >= :beginning LIMIT 1)
+        UNION ALL
+        SELECT (SELECT term FROM message_search_terms WHERE term >= terms.term || char(1) LIMIT 1)
+        FROM terms WHERE terms.term < :end LIMIT :most
+    )
+    SELECT term FROM terms WHERE term < :end
+""")
+MOST_TERMS = 50  # a beginning of more words than these is taken for a whole word
+WHOLE = 500  # so is what stands in more messages than these as it is
+_LAST_WORD = re.compile(r"([^\W_]+)[\W_]*$")
 _number = sa.literal_column("messages.message_search_number", sa.BigInteger)
 
 # PostgreSQL: words that stand in so many messages, by its statistics, are looked for among so many newest ones first.
@@ -36,19 +52,43 @@ async def messages(tx: AsyncSession, q: str, page: Page) -> Listing[Message]:
     """
     place = await stretch(tx, page, Message.sent_at, Message.id)
     if tx.get_bind().dialect.name == "sqlite":
-        return place.listing((await tx.scalars(_by_number(place, _fts5(q)))).all())
+        return place.listing((await tx.scalars(_by_number(place, await _fts5(tx, q)))).all())
     return await _on_postgres(tx, place, _tsquery(q))
 
 
-def _fts5(q: str) -> str:
-    """Each word as a quoted string, in which nothing is syntax."""
-    return " ".join(_quoted(q, '"')) + " *"
+async def _fts5(tx: AsyncSession, q: str) -> str:
+    """Each word as a quoted string, in which nothing is syntax; for the last one all words that begin so.
+
+    FTS5's own way with beginnings reads every message that has such a word before it gives the first.
+    """
+    *whole, last = _words_of(q)
+    ends = [last] if await _is_frequent(tx, last) else await _ends(tx, last)
+    return " AND ".join([*map(_string, whole), "(" + " OR ".join(map(_string, ends)) + ")"])
 
 
-def _quoted(q: str, mark: str) -> Iterable[str]:
+async def _is_frequent(tx: AsyncSession, word: str) -> bool:
+    found = sa.select(_found.c.rowid).where(_found.c.message_search.match(_string(word)))
+    return await tx.scalar(found.limit(1).offset(WHOLE)) is not None
+
+
+async def _ends(tx: AsyncSession, last: str) -> Sequence[str]:
+    """The words that begin so, without accents; the word itself, if there are none or very many."""
+    bare = "".join(char for char in unicodedata.normalize("NFD", last.lower()) if not unicodedata.combining(char))
+    begun = _LAST_WORD.search(bare)
+    if begun is None:
+        return [last]
+    wanted = {"beginning": begun.group(1), "end": begun.group(1) + chr(sys.maxunicode), "most": MOST_TERMS}
+    terms = (await tx.scalars(TERMS, wanted)).all()
+    return [bare[: begun.start()] + term for term in terms] if 0 < len(terms) < MOST_TERMS else [last]
+
+
+def _string(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
+
+
+def _words_of(q: str) -> list[str]:
     words = q.split()
-    readable = [word for word in words if any(map(str.isalnum, word))]
-    return [f"{mark}{word.replace(mark, mark * 2)}{mark}" for word in readable or words]
+    return [word for word in words if any(map(str.isalnum, word))] or words
 
 
 def _by_number(place: Stretch, wanted: str) -> sa.Select[Message]:
@@ -97,8 +137,8 @@ def _first(place: Place, later: int = 0) -> int:
 
 def _tsquery(q: str) -> str:
     """Each word as a quoted string, in which nothing is syntax."""
-    words = " & ".join(word.replace("\\", "\\\\") for word in _quoted(q.translate(PLAIN), "'"))
-    return f"{words}:*"
+    words = [word.replace("\\", "\\\\").replace("'", "''") for word in _words_of(q.translate(PLAIN))]
+    return " & ".join(f"'{word}'" for word in words) + ":*"
 
 
 async def _on_postgres(tx: AsyncSession, place: Stretch, wanted: str) -> Listing[Message]:
