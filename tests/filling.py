@@ -93,6 +93,11 @@ class Filling:
             names = user(owner % self.users), message(number), "general", conversation(owner)
             yield *names, direction, " ".join(words), 0, at, at, False
 
+    def numbered(self) -> Iterator[Row]:
+        """The messages with what they are searched by on SQLite: the second, and any place in it."""
+        for place, row in enumerate(self._messages()):
+            yield *row, (int(row[7].timestamp()) << 25) + place
+
     def _notes(self) -> Iterator[Row]:
         for number in range(self.users * 2):
             kind = "issue" if number < self.users else "preference"
@@ -133,23 +138,21 @@ def fill_sqlite(file: Path, filling: Filling) -> None:
     """Write a history into a migrated file that has none; indexes and triggers are made anew behind it."""
     made_anew = "type IN ('index', 'trigger') AND sql IS NOT NULL AND tbl_name IN ('messages', 'conversations')"
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-1000000; PRAGMA secure_delete=OFF; BEGIN")
+        connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-1000000; BEGIN")
         later = connection.execute(f"SELECT type, name, sql FROM sqlite_master WHERE {made_anew}").fetchall()  # noqa: S608
         for kind, name, _ in later:
             connection.execute(f"DROP {kind} {name}")
-        for table, rows in filling.tables().items():
-            names = COLUMNS[table].split()
+        for table, rows in (filling.tables() | {"messages": filling.numbered()}).items():
+            names = [*COLUMNS[table].split(), *(["message_search_number"] if table == "messages" else [])]
             into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
             connection.executemany(into, (tuple(map(_as_text, row)) for row in rows))
-        connection.execute(
-            "UPDATE messages SET message_search_number = (CAST(strftime('%s', sent_at) AS INTEGER) << 25) + rowid"
-        )
         for _, _, sql in sorted(later):
             connection.execute(sql)
         connection.execute("INSERT INTO message_search (message_search) VALUES ('rebuild')")
         connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _as_text(value: Any) -> Any:
     """A time as SQLite has it."""
-    return f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime) else value
+    return value.replace(tzinfo=None).isoformat(" ", "microseconds") if isinstance(value, datetime) else value
