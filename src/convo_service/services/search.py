@@ -32,7 +32,7 @@ _LAST_WORD = re.compile(r"([^\W_]+)[\W_]*$")
 _number = sa.literal_column("messages.message_search_number", sa.BigInteger)
 
 # PostgreSQL: words that stand in so many messages, by its statistics, are looked for among so many newest ones first.
-FREQUENT = 2000
+FREQUENT = 5000
 NEWEST = 10_000
 # As the column is made: without accents, and with punctuation that PostgreSQL may take for letters as blanks.
 PLAIN = str.maketrans(
