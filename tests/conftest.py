@@ -129,8 +129,9 @@ def env() -> dict[str, object]:
 
 @pytest.fixture
 def settings(database_url: str, env: dict[str, object]) -> Settings:
-    """The defaults, on this test's database."""
-    return Settings(_env_file=None, **{"database_url": database_url, "key_pepper": "pepper", **env})  # type: ignore[arg-type]
+    """The defaults, on this test's database; without a reserve, so that a test sees each call where it belongs."""
+    given = {"database_url": database_url, "key_pepper": "pepper", "conversation_reserve": 0, **env}
+    return Settings(_env_file=None, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     legacy_timezone: str = "Europe/Rome"
 
     worker_enabled: bool = True
+    conversation_reserve: int = Field(10, ge=0, le=1000)
     sweep_interval_seconds: float = Field(60, gt=0, le=86_400, allow_inf_nan=False)
     idle_summary_after_minutes: float = Field(60, ge=0, le=60 * 24 * 365, allow_inf_nan=False)
     user_summaries_per_day: int = Field(4, ge=0)

@@ -1,7 +1,9 @@
 """Conversations at OpenAI that no row of ours uses: emptied and deleted there, by whoever comes first."""
 
+import asyncio
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from convo_service.db.engine import Database, database_time
 from convo_service.db.models import Conversation, RemoteGarbage
 from convo_service.errors import UpstreamUnavailable
 from convo_service.llm.client import LLMClient
+from convo_service.services import openings
 from convo_service.telemetry import get_logger
 
 AT_ONCE = 50  # in a pass
@@ -20,6 +23,9 @@ DELETE_SECONDS = 30.0
 LEASE_SECONDS = 60.0  # the call, and then some
 LONGEST_REST_SECONDS = 86_400.0
 MOST_FAILURES = 3  # in a pass
+# A database that does not take OpenAI's new id gets it again after so long, and so often.
+ASIDE_SECONDS = 1.0
+ASIDE_TRIES = 60
 
 log = get_logger()
 
@@ -84,3 +90,18 @@ async def _claim(tx: AsyncSession, remote_id: str) -> int | None:
     log.error("garbage_in_use", conversation=remote_id)
     await tx.execute(sa.delete(RemoteGarbage).where(RemoteGarbage.remote_id == remote_id))
     return None
+
+
+async def put_aside(database: Database, remote_id: str) -> None:
+    """Have an id that the database did not take deleted at OpenAI, as soon as the database is back.
+
+    The transaction may have been carried out all the same: then the id is known, and belongs where it was written down.
+    """
+    for _ in range(ASIDE_TRIES):
+        await asyncio.sleep(ASIDE_SECONDS)
+        with suppress(Exception):
+            async with database.write.begin() as tx:
+                if await openings.take_id(tx, remote_id):
+                    await openings.discard(tx, remote_id, "not_remembered")
+            return
+    log.warning("remote_left_behind", conversation=remote_id)

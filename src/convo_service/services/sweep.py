@@ -1,4 +1,4 @@
-"""The sweep, one pass of the worker: what is due, owed, abandoned, or left at OpenAI."""
+"""The sweep, one pass of the worker: what is due, owed, abandoned, left at OpenAI, or held in reserve there."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from convo_service.services.arrivals import Clock
 from convo_service.services.due import Due
 from convo_service.services.garbage import Garbage
 from convo_service.services.owed import Owed
+from convo_service.services.reserve import Reserve
 from convo_service.settings import Settings
 
 
@@ -29,6 +30,7 @@ class Sweep:
         if self.llm.has_key:
             done += await Owed(self.database, self.llm, self.settings, self.clock).run_once()
             done += await Garbage(self.database, self.llm).run_once()
+            done += await Reserve(self.database, self.llm, self.settings.conversation_reserve).run_once()
         async with self.database.write.begin() as tx:
             done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
         return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())

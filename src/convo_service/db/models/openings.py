@@ -48,3 +48,13 @@ class RemoteGarbage(Base, kw_only=True):
     why: Mapped[str] = mapped_column(Word)
     not_before: Mapped[float] = mapped_column(sa.Double)
     tries: Mapped[int] = mapped_column(default=0)
+
+
+class RemoteReserve(Base, kw_only=True):
+    """An empty conversation at OpenAI that waits for the next opening."""
+
+    __tablename__ = "remote_reserve"
+    __table_args__ = (sa.Index(None, "made_at"),)
+
+    remote_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    made_at: Mapped[float] = mapped_column(sa.Double)  # the database's clock, in seconds since 1970

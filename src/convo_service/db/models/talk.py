@@ -62,6 +62,8 @@ class Conversation(Base, kw_only=True):
     message_count: Mapped[int] = mapped_column(default=0)
     talk_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what was said here, as it is estimated
     start_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what it started with: seed, carried talk
+    # What the first turn has to send along, because OpenAI does not hold it yet (services.owing); None: nothing.
+    owed_items: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True), default=None)
     held_tokens: Mapped[int | None] = mapped_column(default=None)  # after its last reply, as counted, less instructions
     # When the sweep has to look at it next, by the service's clock; None: never again. A row that nobody set it for,
     # such as an adopted one, is looked at once.
