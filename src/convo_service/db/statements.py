@@ -46,23 +46,23 @@ def table_of(model: type[Base]) -> sa.Table:
     return table
 
 
-def labelled(model: type[Base]) -> list[sa.Label[Any]]:
-    """A model's columns, to be read beside those of other tables. JSON is left out: it is large, and seldom wanted."""
-    columns = [column for column in table_of(model).c if not isinstance(column.type, sa.JSON)]
-    return [column.label(f"{model.__tablename__}.{column.name}") for column in columns]
-
-
-def record(model: type[Model], row: Mapping[Any, Any]) -> Model:
-    """An object that belongs to no session, of a row whose columns are labelled."""
-    made: Model = sa.orm.attributes.manager_of_class(model).new_instance()
-    values = {name: row[label] for name, label in _labels(model)}
-    sa.orm.attributes.instance_dict(made).update(values)
-    return made
+def labelled(model: type[Base], *, with_json: bool = False) -> list[sa.Label[Any]]:
+    """A model's columns, to be read beside those of other tables; JSON is large, and seldom wanted."""
+    wanted = [column for column in table_of(model).c if with_json or not isinstance(column.type, sa.JSON)]
+    return [column.label(f"{model.__tablename__}.{column.name}") for column in wanted]
 
 
 @cache
 def _labels(model: type[Base]) -> list[tuple[str, str]]:
-    return [(label.name.partition(".")[2], label.name) for label in labelled(model)]
+    return [(column.name, f"{model.__tablename__}.{column.name}") for column in table_of(model).c]
+
+
+def record(model: type[Model], row: Mapping[Any, Any]) -> Model:
+    """An object that belongs to no session, of a row whose columns are labelled; what was not read is None."""
+    made: Model = sa.orm.attributes.manager_of_class(model).new_instance()
+    values = {name: row[label] for name, label in _labels(model) if label in row}
+    sa.orm.attributes.instance_dict(made).update(values)
+    return made
 
 
 def insert_of(record: Base) -> sa.Insert:
@@ -76,7 +76,7 @@ def updates_of(records: Iterable[Base], row: Mapping[Any, Any]) -> list[sa.Updat
     statements = []
     for one in records:
         table = table_of(type(one))
-        before = {column.name: row[f"{table.name}.{column.name}"] for column in table.c}
+        before = {name: row[label] for name, label in _labels(type(one)) if label in row}
         changed = {name: value for name in before if (value := getattr(one, name)) != before[name]}
         if changed:
             key = [column == before[column.name] for column in table.primary_key]

@@ -100,14 +100,38 @@ class LLMClient:
         return await self._call("conversations.create", deadline, create)
 
     async def add_items(self, conversation_id: str, items: Sequence[dict[str, Any]], *, deadline: float) -> None:
-        """Put items into a conversation, at most 20; the outcome of a failed call is unknown."""
+        """Put items into a conversation, at most 20; the outcome of a failed call is unknown.
+
+        Raises UpstreamLost when it is not there any more.
+        """
 
         async def add(sdk: "openai.AsyncOpenAI") -> None:
             made = await sdk.conversations.items.create(conversation_id, items=list(items))  # type: ignore[arg-type]
             if not getattr(made, "data", None):
                 raise faults.NoAnswer
 
-        await self._call("items.create", deadline, add)
+        try:
+            await self._call("items.create", deadline, add)
+        except UpstreamRefused as error:
+            if faults.is_lost(error.__cause__):
+                raise UpstreamLost from error
+            raise
+
+    async def holds_anything(self, conversation_id: str, *, deadline: float) -> bool:
+        """Whether there is an item in a conversation; one that is not there any more holds nothing."""
+
+        async def look(sdk: "openai.AsyncOpenAI") -> bool:
+            page = await sdk.conversations.items.list(conversation_id, limit=1)
+            if not isinstance(getattr(page, "data", None), list):
+                raise faults.NoAnswer
+            return bool(page.data)
+
+        try:
+            return await self._call("items.list", deadline, look)
+        except UpstreamRefused as error:
+            if faults.is_lost(error.__cause__):
+                return False
+            raise
 
     async def delete_conversation(self, conversation_id: str, *, deadline: float) -> None:
         """Delete every item of a conversation, then itself; what is gone already is as good as deleted."""

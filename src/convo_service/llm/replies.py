@@ -32,6 +32,7 @@ class Prompt:
     instructions: str | None
     turn_id: str
     user_hash: str
+    start: Sequence[dict[str, Any]] = ()  # items that the conversation is to hold before the message
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Prompt:
         return {
             "model": self.model,
             "conversation": self.conversation_id,
-            "input": [{"role": "user", "content": self.text}],
+            "input": [*self.start, {"role": "user", "content": self.text}],
             "truncation": "disabled",
             "metadata": {"service": "convo_service", "turn": self.turn_id},
             "safety_identifier": self.user_hash,
@@ -56,6 +57,7 @@ class Reply:
     usage: Usage | None = None
     item_id: str | None = None  # the last message that it left in its conversation
     first_token_seconds: float | None = None  # of a stream
+    start_refused: bool = False  # OpenAI took the message, and not what was to stand before it
 
     @property
     def is_given(self) -> bool:

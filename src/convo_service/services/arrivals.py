@@ -52,6 +52,11 @@ class Call:
     seed_message: bool = False
     entry: Entry | None = None
 
+    @property
+    def sends_seed(self) -> bool:
+        """Whether the caller is a turn, which takes a conversation whose seed is owed, and sends it along."""
+        return self.entry is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -87,6 +92,7 @@ class Claimed:
 
     attempt: Attempt
     message: Message | None
+    sends_seed: bool = False  # as in the call
 
     @property
     def is_own(self) -> bool:
@@ -161,7 +167,7 @@ class Arrivals:
             seed_message=call.seed_message,
         )
         attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
-        return Busy(user.id) if attempt is None else Claimed(attempt, message)
+        return Busy(user.id) if attempt is None else Claimed(attempt, message, call.sends_seed)
 
     def _decide(
         self, user: User, message: Message | None, latest: Conversation | None, opening: Opening | None, at: datetime

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
 from convo_service.db.models import Conversation, Message, Turn
-from convo_service.errors import UpstreamLocked
+from convo_service.errors import UpstreamLocked, UpstreamRefused
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import RECENT_ITEMS, Heard, OnDelta, Prompt, Reply
 from convo_service.services import windows
@@ -29,8 +30,12 @@ class Asker:
     model: str
     seconds: float
 
-    async def ask(self, turn: Turn, answer: Answer, instructions: str | None, on_delta: OnDelta | None) -> Reply:
+    async def ask(
+        self, turn: Turn, answer: Answer, instructions: str | None, on_delta: OnDelta | None, *, is_first: bool
+    ) -> Reply:
         """What the model says to the message of an answer, in its conversation: a reply, or that it has none.
+
+        `is_first`: nobody can have asked in the conversation before, so what it is to start with is not there.
 
         Raises UpstreamLost when the conversation is not there any more, and UpstreamUnavailable.
         """
@@ -41,21 +46,44 @@ class Asker:
             instructions=instructions,
             turn_id=turn.id,
             user_hash=hashlib.sha256(f"convo_service {turn.user_id}".encode()).hexdigest(),
+            start=await self._owed(answer.conversation, is_first=is_first),
         )
-        return await self._ask(turn, prompt, on_delta)
+        return await self._ask(turn, prompt, on_delta, is_first=is_first)
 
-    async def _ask(self, turn: Turn, prompt: Prompt, on_delta: OnDelta | None) -> Reply:
+    async def _owed(self, conversation: Conversation, *, is_first: bool) -> Sequence[dict[str, Any]]:
+        """What the conversation still has to start with: a turn that was before this one may have seen to it."""
+        if conversation.owed_items is not None and not is_first:
+            async with self.database.read.begin() as tx:
+                conversation = await windows.get(tx, conversation.user_id, conversation.id)
+        return conversation.owed_items or ()
+
+    async def _ask(self, turn: Turn, prompt: Prompt, on_delta: OnDelta | None, *, is_first: bool) -> Reply:
         """Ask until OpenAI is done with other answers here; what it may have said already is looked for first."""
         deadline = time.monotonic() + self.seconds
         while True:
             if turn.uncertain and (found := await self._find(turn, prompt, deadline)) is not None:
                 return found
+            if prompt.start and not is_first:
+                there = await self.llm.holds_anything(prompt.conversation_id, deadline=deadline)
+                prompt = replace(prompt, start=()) if there else prompt
             try:
-                return await self.llm.reply(prompt, deadline=deadline, on_delta=on_delta)
+                return await self._reply(prompt, deadline, on_delta)
             except UpstreamLocked:
                 if time.monotonic() + LOCKED_SECONDS > deadline:
                     raise
+            is_first = False  # whoever is being answered may have sent the seed
             await asyncio.sleep(LOCKED_SECONDS)
+
+    async def _reply(self, prompt: Prompt, deadline: float, on_delta: OnDelta | None) -> Reply:
+        """Ask; when OpenAI refuses, and takes the message alone, the seed is left out for good."""
+        try:
+            return await self.llm.reply(prompt, deadline=deadline, on_delta=on_delta)
+        except UpstreamRefused:
+            if not prompt.start:
+                raise
+            alone = replace(prompt, start=())
+            reply = await self.llm.reply(alone, deadline=deadline, on_delta=on_delta)
+            return replace(reply, start_refused=True)
 
     async def _find(self, turn: Turn, prompt: Prompt, deadline: float) -> Reply | None:
         async with self.database.read.begin() as tx:

@@ -24,7 +24,7 @@ from convo_service.errors import (
     UpstreamUnavailable,
 )
 from convo_service.llm.client import LLMClient
-from convo_service.services import ledger, messages, openings, users, windows
+from convo_service.services import ledger, messages, openings, owing, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import Opener
@@ -71,7 +71,9 @@ class ConversationService:
             crash_point(crashing.AFTER_T1)
             match step:
                 case Answer():
-                    return replace(step, created=created, language=self._settings.summary_language)
+                    answer = step if call.sends_seed else await self._seeded(step, patience)
+                    if answer is not None:
+                        return replace(answer, created=created, language=self._settings.summary_language)
                 case IdentityTaken():
                     raise step
                 case Busy():
@@ -134,11 +136,7 @@ class ConversationService:
     async def lose(self, lost: Conversation, message: Message) -> None:
         """Close a conversation that OpenAI does not have any more, and let a message of it find the next one."""
         async with self._database.write.begin() as tx:
-            await users.lock(tx, lost.user_id)
-            await windows.close(tx, lost, Reason.LOST_UPSTREAM, self._clock(), sweep_at=None)
-            current = await tx.get_one(Message, (message.user_id, message.id))
-            if current.conversation_id is not None:
-                messages.leave(current, await windows.get(tx, lost.user_id, current.conversation_id))
+            await owing.give_up(tx, lost, message, self._clock())
 
     def _check(self, call: Call) -> None:
         check_topic(call.topic, self._settings)
@@ -156,11 +154,27 @@ class ConversationService:
                     raise
         raise Contended
 
+    async def _seeded(self, answer: Answer, patience: Patience) -> Answer | None:
+        """The answer with a conversation that owes no seed; None when it was given up, and the next is to be found."""
+        while answer.conversation.owed_items is not None:
+            async with self._database.write.begin() as tx:
+                current = await owing.hand_out(tx, answer.conversation, answer.message, self._clock())
+            if current is None:
+                return None
+            answer = replace(answer, conversation=current)
+            if current.owed_items is not None:
+                if not patience.may_wait:
+                    raise OpeningInProgress(retry_after=1)
+                await asyncio.sleep(POLL_SECONDS)
+        return answer
+
     async def _open(self, claimed: Claimed, patience: Patience) -> Answer | None:
         """Carry a claimed opening through; None when somebody else has taken it over."""
         attempt = claimed.attempt
         try:
-            conversation_id = await self._opener.open(attempt, patience, answers=claimed.is_own, now=self._clock())
+            conversation_id = await self._opener.open(
+                attempt, patience, answers=claimed.is_own, sends_seed=claimed.sends_seed, now=self._clock()
+            )
         except FenceLost:
             return None
         except UpstreamUnavailable as error:
@@ -191,6 +205,8 @@ class ConversationService:
             if attempt.plan.reason.leaves_a_usable_conversation and not is_command and not patience.is_over:
                 # Closed by the sweep or not: the one that the rollover is owed to.
                 stale = await windows.current_or_last(tx, attempt.user_id, attempt.plan.topic)
+                if stale is not None and stale.owed_items is not None and not claimed.sends_seed:
+                    stale = None
             refused = isinstance(error, UpstreamRefused)
             await openings.release(tx, opening, answered=stale is not None and claimed.is_own, refused=refused)
             message = await self._serve(tx, said, stale) if said is not None and stale is not None else None

@@ -1,7 +1,9 @@
-"""S2 to T4 of the opening protocol: the seed, the calls to OpenAI, and what is written after each of them."""
+"""S2 to T4 of the opening protocol: the seed, the calls to OpenAI, and what is written after each of them.
 
-import asyncio
-from contextlib import suppress
+With an id of the reserve S2 and T3 are one transaction. When nothing has to be sent before the conversation is used,
+because it starts empty or its first turn has the seed to send along (services.owing), T4 is in it, too.
+"""
+
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,17 +16,14 @@ from convo_service.db.engine import Database
 from convo_service.db.models import Message
 from convo_service.domain.record import carried_items, item, seed_items, without_controls
 from convo_service.domain.window import Reason
-from convo_service.errors import UpstreamUnavailable
+from convo_service.errors import UpstreamLost, UpstreamUnavailable
 from convo_service.llm.client import LLMClient
-from convo_service.services import openings, seeds
-from convo_service.services.openings import Attempt, FenceLost
+from convo_service.services import openings, reserve, seeds
+from convo_service.services.garbage import put_aside
+from convo_service.services.openings import Attempt, FenceLost, Finish
 from convo_service.services.patience import Patience, in_background
 from convo_service.services.seeds import SeedMaker
 from convo_service.telemetry import get_logger
-
-# A database that does not take OpenAI's new id gets it again after so long, and so often.
-ASIDE_SECONDS = 1.0
-ASIDE_TRIES = 60
 
 # What an opening keeps when OpenAI refused its seed: a conversation that starts empty is better than none.
 WITHOUT: dict[str, Any] = {"text": "", "carried": [], "message": None}
@@ -40,36 +39,87 @@ class Opener:
     llm: LLMClient
     seeds: SeedMaker
 
-    async def open(self, attempt: Attempt, patience: Patience, *, answers: bool, now: datetime) -> str:
+    async def open(
+        self, attempt: Attempt, patience: Patience, *, answers: bool, sends_seed: bool, now: datetime
+    ) -> str:
         """Run S2 to T4 and return the id of the new conversation.
 
         `answers`: the caller carries the message that the opening waits for, and waits until `patience` is over.
+        `sends_seed`: the caller asks the model in it next, and sends the seed along.
 
         Raises UpstreamUnavailable (the opening stays claimed: release it) and FenceLost.
         """
         deadline = patience.openai_deadline
         attempt = await self._seeded(attempt, now)
-        assert attempt.seed is not None  # noqa: S101 - what _seeded is for
-        crash_point(crashing.AFTER_SEED)
-        remote_id = await self.llm.create_conversation(attempt.id, deadline=deadline)
-        crash_point(crashing.CREATED)
-        await self._remember(attempt, remote_id)
-        crash_point(crashing.AFTER_T3)
-        if items := _items(attempt.seed):
-            await self.llm.add_items(remote_id, items, deadline=deadline)
-        crash_point(crashing.SEEDED)
-        await self._finish(attempt, remote_id, now, answers=answers and not patience.is_over)
+        items = _items(attempt.seed or WITHOUT)
+        to_send, owed = ([], items) if sends_seed else (items, [])
+
+        def finish() -> Finish:
+            return Finish(self.seeds.settings, now, answers and not patience.is_over, owed)
+
+        remote_id = await self._reserved(attempt, None if to_send else finish())
+        if remote_id is None or to_send:
+            remote_id = await self._filled(attempt, remote_id, to_send, deadline)
+            await self._finish(attempt, remote_id, finish())
+        log.info(
+            "conversation_created",
+            conversation=remote_id,
+            user=attempt.user_id,
+            reason=attempt.plan.reason.value,
+            topic=attempt.plan.topic,
+            parent=attempt.parent_id,
+            seed_tokens=(attempt.seed or {}).get("tokens", 0),
+        )
         crash_point(crashing.AFTER_T4)
         return remote_id
 
+    async def _reserved(self, attempt: Attempt, finish: Finish | None) -> str | None:
+        """Save the seed, so that whoever takes over uses the same, and take an id of the reserve.
+
+        `finish`: nothing has to be sent before the conversation is used. Where OpenAI has lost one conversation, those
+        of the reserve may be lost, too.
+        """
+        async with self.database.write.begin() as tx:
+            opening = await openings.fenced(tx, attempt)
+            opening.seed = attempt.seed
+            lost = attempt.plan.reason is Reason.LOST_UPSTREAM
+            remote_id = None if lost else await reserve.take(tx)
+            if remote_id is not None:
+                opening.remote_id, opening.state = remote_id, "seeding"
+                if finish is not None:
+                    await openings.finish(tx, opening, remote_id, finish)
+        if remote_id is None:
+            crash_point(crashing.AFTER_SEED)
+        return remote_id
+
+    async def _filled(
+        self, attempt: Attempt, remote_id: str | None, items: list[dict[str, Any]], deadline: float
+    ) -> str:
+        """S3 to S4: the id of a conversation that holds these items; one of the reserve that is lost is replaced."""
+        if remote_id is None:
+            remote_id = await self._created(attempt, deadline)
+        crash_point(crashing.AFTER_T3)
+        if items:
+            try:
+                await self.llm.add_items(remote_id, items, deadline=deadline)
+            except UpstreamLost:
+                remote_id = await self._created(attempt, deadline)
+                await self.llm.add_items(remote_id, items, deadline=deadline)
+        crash_point(crashing.SEEDED)
+        return remote_id
+
+    async def _created(self, attempt: Attempt, deadline: float) -> str:
+        """S3 and T3."""
+        remote_id = await self.llm.create_conversation(attempt.id, deadline=deadline)
+        crash_point(crashing.CREATED)
+        await self._remember(attempt, remote_id)
+        return remote_id
+
     async def _seeded(self, attempt: Attempt, now: datetime) -> Attempt:
-        """S2: make the seed, and save it, so that whoever takes over uses the same."""
+        """S2: with its seed, which an earlier attempt may have made."""
         if attempt.seed is not None:
             return attempt
-        seed = await self._made(attempt, now) if attempt.may_seed else dict(WITHOUT)
-        async with self.database.write.begin() as tx:
-            (await openings.fenced(tx, attempt)).seed = seed
-        return replace(attempt, seed=seed)
+        return replace(attempt, seed=await self._made(attempt, now) if attempt.may_seed else dict(WITHOUT))
 
     async def _made(self, attempt: Attempt, now: datetime) -> dict[str, Any]:
         plan = attempt.plan
@@ -89,10 +139,11 @@ class Opener:
                 if is_new:
                     opening = await openings.fenced_or_discard(tx, attempt, remote_id)
                     if opening is not None:
-                        opening.remote_id = remote_id
-                        opening.state = "seeding"
+                        if opening.remote_id is not None:
+                            await openings.discard(tx, opening.remote_id, "lost")
+                        opening.remote_id, opening.state = remote_id, "seeding"
         except Exception:
-            in_background(self._put_aside(remote_id))
+            in_background(put_aside(self.database, remote_id))
             raise
         if not is_new:
             log.warning("openai_gave_a_known_id", conversation=remote_id)
@@ -100,37 +151,14 @@ class Opener:
         if opening is None:
             raise FenceLost
 
-    async def _put_aside(self, remote_id: str) -> None:
-        """Have an id that T3 could not write down deleted at OpenAI, as soon as the database is back.
-
-        T3 may have been carried out all the same: then the id is known, and whoever takes over throws it away.
-        """
-        for _ in range(ASIDE_TRIES):
-            await asyncio.sleep(ASIDE_SECONDS)
-            with suppress(Exception):
-                async with self.database.write.begin() as tx:
-                    if await openings.take_id(tx, remote_id):
-                        await openings.discard(tx, remote_id, "not_remembered")
-                return
-        log.warning("remote_left_behind", conversation=remote_id)
-
-    async def _finish(self, attempt: Attempt, remote_id: str, now: datetime, *, answers: bool) -> None:
+    async def _finish(self, attempt: Attempt, remote_id: str, finish: Finish) -> None:
         """T4: close the old, insert the new, link the message, delete the opening."""
         async with self.database.write.begin() as tx:
             opening = await openings.fenced_or_discard(tx, attempt, remote_id)
             if opening is not None:
-                await openings.finish(tx, opening, remote_id, now=now, settings=self.seeds.settings, answers=answers)
+                await openings.finish(tx, opening, remote_id, finish)
         if opening is None:
             raise FenceLost
-        log.info(
-            "conversation_created",
-            conversation=remote_id,
-            user=attempt.user_id,
-            reason=attempt.plan.reason.value,
-            topic=attempt.plan.topic,
-            parent=attempt.parent_id,
-            seed_tokens=(attempt.seed or {}).get("tokens", 0),
-        )
 
 
 def _items(seed: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """The opening protocol: a conversation at OpenAI is made once, in steps that survive being cut anywhere.
 
-T1 claim (here) -> S2 seed -> S3 create, empty -> T3 remember its id -> S4 seed it, once -> T4 finish. No transaction
-is open during S2 to S4. Every write names the attempt, so that a process that lost its lease changes nothing. The old
-conversation stays active until T4.
+T1 claim (here) -> S2 seed -> S3 create, empty -> T3 remember its id -> S4 seed it, once -> T4 finish. An id of the
+reserve takes the place of S3, and a turn that sends the seed along that of S4. No transaction is open during S2 to S4.
+Every write names the attempt, so that a process that lost its lease changes nothing. The old conversation stays active
+until T4.
 """
 
 from dataclasses import dataclass
@@ -55,6 +56,16 @@ class Attempt:
     parent_id: str | None
     seed: dict[str, Any] | None  # made by an earlier attempt
     may_seed: bool = True  # False: OpenAI refused the seed of an earlier attempt, and would again
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How an opening is finished."""
+
+    settings: Settings
+    now: datetime  # the wall clock
+    answers: bool  # whoever finishes carries the opening's own message, which has its answer with this
+    owed: list[dict[str, Any]]  # items that the conversation does not hold yet, and its first turn sends along
 
 
 async def pending(tx: AsyncSession, user_id: str, topic: str) -> Opening | None:
@@ -219,18 +230,13 @@ async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) 
     return opening
 
 
-async def finish(
-    tx: AsyncSession, opening: Opening, remote_id: str, *, now: datetime, settings: Settings, answers: bool
-) -> None:
-    """T4: close the old, insert the new, link the message, delete the opening.
-
-    `answers`: whoever finishes carries the opening's own message, which has its answer with this.
-    """
-    rules = windows.sweep_rules(settings)
+async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish) -> None:
+    """T4: close the old, insert the new, link the message, delete the opening."""
+    rules, window = windows.sweep_rules(how.settings), how.settings.window
     user = await users.lock(tx, opening.user_id)
     old = await windows.active(tx, user.id, opening.topic)
     if old is not None:
-        await windows.close(tx, old, Reason(opening.reason), now, sweep_at=None)
+        await windows.close(tx, old, Reason(opening.reason), how.now, sweep_at=None)
     user.conversation_count += 1
     conversation = Conversation(
         user_id=user.id,
@@ -243,12 +249,13 @@ async def finish(
         created_at=opening.opened_at,
         last_message_at=opening.opened_at,
         last_inbound_at=opening.opened_at,
-        inbound_received_at=now,
+        inbound_received_at=how.now,
         created_reason=opening.reason,
         parent_conversation_id=opening.parent_conversation_id,
-        timeout_seconds=settings.window.total_seconds(),
-        sweep_at=first_look(rules, settings.window, now),
+        timeout_seconds=window.total_seconds(),
+        sweep_at=first_look(rules, window, how.now),
         start_tokens=_size(opening.seed),
+        owed_items=how.owed or None,
     )
     tx.add(conversation)
     await tx.flush()
@@ -257,7 +264,7 @@ async def finish(
         message = await tx.get_one(Message, (user.id, opening.message_id))
         if message.conversation_id is None:
             messages.join(message, conversation, moves_window=True, rules=rules)
-        if answers:
+        if how.answers:
             message.answered_conversation_id = conversation.id
     await tx.delete(opening)
 

@@ -14,7 +14,7 @@ from convo_service.domain.text import tokens
 from convo_service.domain.usage import Prices
 from convo_service.errors import TurnNotFound
 from convo_service.llm.replies import Reply
-from convo_service.services import ledger, messages, turn_queue, users, windows
+from convo_service.services import ledger, messages, owing, turn_queue, users, windows
 from convo_service.services.arrivals import Answer
 from convo_service.services.messages import NewMessage
 from convo_service.services.turn_queue import TurnLost
@@ -60,12 +60,14 @@ def complete(connection: sa.Connection, turn: Turn, answered: Answered, settings
         raise TurnLost
     user, conversation, turn = record(User, row), record(Conversation, row), record(Turn, row)
     sa.orm.attributes.set_committed_value(conversation, "seed", answered.answer.conversation.seed)
+    refused = answered.reply is not None and answered.reply.start_refused
+    settled = owing.settle(conversation, refused=refused) if answered.reply is not None else []
     call = _entry(user, conversation, turn, answered)
     said = _said(user, conversation, answered, settings)
     _mark_completed(turn, conversation, said, answered)
     user.version += 1
     new = [insert_of(one) for one in (said, call) if one is not None]
-    write_all(connection, [*updates_of((user, conversation, turn), row), *new])
+    write_all(connection, [*settled, *updates_of((user, conversation, turn), row), *new])
     assert answered.answer.message is not None  # noqa: S101 - no turn without one
     return TurnView(turn, answered.answer.message, conversation, said, call)
 
@@ -75,7 +77,7 @@ def _ours() -> sa.Select[Any]:
     """A turn with its user and conversation, locked; no row when the turn is not ours any more."""
     mine = (Turn.user_id == sa.bindparam("p_user"), Turn.id == sa.bindparam("p_turn"), turn_queue.OPEN)
     return (
-        sa.select(*labelled(User), *labelled(Conversation), *labelled(Turn))
+        sa.select(*labelled(User), *labelled(Conversation, with_json=True), *labelled(Turn))
         .join_from(User, Turn, Turn.user_id == User.id)
         .join(Conversation, Conversation.user_id == User.id)
         .where(*mine, Turn.attempt_id == sa.bindparam("p_attempt"), Conversation.id == sa.bindparam("p_conversation"))

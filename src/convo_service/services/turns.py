@@ -53,11 +53,17 @@ class Begun:
     turn: Turn
     instructions: str | None
     started: float  # on time.monotonic()
+    waited: bool  # somebody was before it in the line
 
     @property
     def is_done(self) -> bool:
         """Whether the reply is there already."""
         return self.turn.status == "completed"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody can have asked in the conversation before."""
+        return self.answer.created and not self.waited
 
     @property
     def message(self) -> Message:
@@ -139,7 +145,8 @@ class Turns:
                 in_background(self._fail(entry.turn, UpstreamUnavailable()))
             raise
         assert entry.turn is not None  # noqa: S101 - no answer without an arrival
-        return Begun(call, answer, entry.turn, instructions or self._settings.instructions, started)
+        told, waited = instructions or self._settings.instructions, entry.turn.status == "waiting"
+        return Begun(call, answer, entry.turn, told, started, waited)
 
     async def finish(self, begun: Begun, on_delta: OnDelta | None = None) -> TurnView:
         """Wait for the place in line, ask the model, and keep the reply and what it used.
@@ -222,12 +229,15 @@ class Turns:
             return None
         crash_point(crashing.BEFORE_ASKING)
         try:
-            reply = await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta)
+            reply = await self._ask(begun, on_delta)
         except UpstreamLost:
             await self._move(begun)
-            reply = await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta)
+            reply = await self._ask(begun, on_delta)
         crash_point(crashing.REPLIED)
         return reply
+
+    async def _ask(self, begun: Begun, on_delta: OnDelta | None) -> Reply:
+        return await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta, is_first=begun.is_first)
 
     async def _move(self, begun: Begun) -> None:
         """OpenAI has lost the conversation: close it, and let the message open the next one."""

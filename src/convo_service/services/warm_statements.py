@@ -114,6 +114,7 @@ def _goes_on() -> list[sa.ColumnElement[bool]]:
         _USERS.c.rollout == _p("rollout"),
         _CONVERSATIONS.c.topic == _p("topic"),
         _CONVERSATIONS.c.is_active,
+        _CONVERSATIONS.c.owed_items.is_(sa.null()),
         _CONVERSATIONS.c.cohort == _USERS.c.cohort,
         _CONVERSATIONS.c.last_inbound_at <= _p("sent_at"),
         _CONVERSATIONS.c.timeout_seconds >= _p("quiet_seconds", sa.Double),
