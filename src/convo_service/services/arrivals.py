@@ -166,7 +166,7 @@ class Arrivals:
             forget=opening is not None and opening.forget and opening.reason == decision.reason,
             seed_message=call.seed_message,
         )
-        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
+        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None, opening)
         return Busy(user.id) if attempt is None else Claimed(attempt, message, call.sends_seed)
 
     def _decide(
@@ -198,7 +198,8 @@ class Arrivals:
             opened_at=self.clock(),
             forget=forget,
         )
-        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None)
+        opening = await openings.pending(tx, user_id, topic)
+        attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None, opening)
         return Busy(user_id) if attempt is None else Claimed(attempt, None)
 
 

@@ -172,7 +172,7 @@ class ConversationService:
         """Carry a claimed opening through; None when somebody else has taken it over."""
         attempt = claimed.attempt
         try:
-            conversation_id = await self._opener.open(
+            opened = await self._opener.open(
                 attempt, patience, answers=claimed.is_own, sends_seed=claimed.sends_seed, now=self._clock()
             )
         except FenceLost:
@@ -182,12 +182,7 @@ class ConversationService:
         except BaseException:  # one that is cut off, too: the service stops
             in_background(self._give_up(attempt))  # it may have to wait as long as what just failed
             raise
-        async with self._database.read.begin() as tx:
-            conversation = await windows.get(tx, attempt.user_id, conversation_id)
-            message = None
-            if claimed.message is not None:
-                message = await tx.get_one(Message, (attempt.user_id, claimed.message.id))
-        return Answer(conversation, message, created=True)
+        return Answer(opened.conversation, opened.message if claimed.is_own else claimed.message, created=True)
 
     async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable, patience: Patience) -> Answer | None:
         """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error.

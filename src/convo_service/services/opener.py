@@ -20,7 +20,7 @@ from convo_service.errors import UpstreamLost, UpstreamUnavailable
 from convo_service.llm.client import LLMClient
 from convo_service.services import openings, reserve, seeds
 from convo_service.services.garbage import put_aside
-from convo_service.services.openings import Attempt, FenceLost, Finish
+from convo_service.services.openings import Attempt, FenceLost, Finish, Opened
 from convo_service.services.patience import Patience, in_background
 from convo_service.services.seeds import SeedMaker
 from convo_service.telemetry import get_logger
@@ -41,8 +41,8 @@ class Opener:
 
     async def open(
         self, attempt: Attempt, patience: Patience, *, answers: bool, sends_seed: bool, now: datetime
-    ) -> str:
-        """Run S2 to T4 and return the id of the new conversation.
+    ) -> Opened:
+        """Run S2 to T4 and return the new conversation.
 
         `answers`: the caller carries the message that the opening waits for, and waits until `patience` is over.
         `sends_seed`: the caller asks the model in it next, and sends the seed along.
@@ -57,13 +57,15 @@ class Opener:
         def finish() -> Finish:
             return Finish(self.seeds.settings, now, answers and not patience.is_over, owed)
 
-        remote_id = await self._reserved(attempt, None if to_send else finish())
-        if remote_id is None or to_send:
-            remote_id = await self._filled(attempt, remote_id, to_send, deadline)
-            await self._finish(attempt, remote_id, finish())
+        reserved = await self._reserved(attempt, None if to_send else finish())
+        if isinstance(reserved, Opened):
+            opened = reserved
+        else:
+            remote_id = await self._filled(attempt, reserved, to_send, deadline)
+            opened = await self._finish(attempt, remote_id, finish())
         log.info(
             "conversation_created",
-            conversation=remote_id,
+            conversation=opened.conversation.id,
             user=attempt.user_id,
             reason=attempt.plan.reason.value,
             topic=attempt.plan.topic,
@@ -71,23 +73,23 @@ class Opener:
             seed_tokens=(attempt.seed or {}).get("tokens", 0),
         )
         crash_point(crashing.AFTER_T4)
-        return remote_id
+        return opened
 
-    async def _reserved(self, attempt: Attempt, finish: Finish | None) -> str | None:
-        """Save the seed, so that whoever takes over uses the same, and take an id of the reserve.
+    async def _reserved(self, attempt: Attempt, finish: Finish | None) -> Opened | str | None:
+        """Save the seed, so that whoever takes over uses the same, and take an id of the reserve, if there is one.
 
-        `finish`: nothing has to be sent before the conversation is used. Where OpenAI has lost one conversation, those
-        of the reserve may be lost, too.
+        `finish`: nothing has to be sent before the conversation is used, so that an id is all that is needed. Where
+        OpenAI has lost one conversation, those of the reserve may be lost, too.
         """
         async with self.database.write.begin() as tx:
             opening = await openings.fenced(tx, attempt)
             opening.seed = attempt.seed
             lost = attempt.plan.reason is Reason.LOST_UPSTREAM
             remote_id = None if lost else await reserve.take(tx)
+            if remote_id is not None and finish is not None:
+                return await openings.finish(tx, opening, remote_id, finish)
             if remote_id is not None:
                 opening.remote_id, opening.state = remote_id, "seeding"
-                if finish is not None:
-                    await openings.finish(tx, opening, remote_id, finish)
         if remote_id is None:
             crash_point(crashing.AFTER_SEED)
         return remote_id
@@ -151,14 +153,13 @@ class Opener:
         if opening is None:
             raise FenceLost
 
-    async def _finish(self, attempt: Attempt, remote_id: str, finish: Finish) -> None:
+    async def _finish(self, attempt: Attempt, remote_id: str, finish: Finish) -> Opened:
         """T4: close the old, insert the new, link the message, delete the opening."""
         async with self.database.write.begin() as tx:
             opening = await openings.fenced_or_discard(tx, attempt, remote_id)
             if opening is not None:
-                await openings.finish(tx, opening, remote_id, finish)
-        if opening is None:
-            raise FenceLost
+                return await openings.finish(tx, opening, remote_id, finish)
+        raise FenceLost
 
 
 def _items(seed: dict[str, Any]) -> list[dict[str, Any]]:

@@ -79,12 +79,22 @@ async def is_busy(tx: AsyncSession, user_id: str, topic: str) -> bool:
     return bool(await tx.scalar(found))
 
 
-async def claim(tx: AsyncSession, user: User, plan: Plan, parent_id: str | None) -> Attempt | None:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What an opening came to: the conversation, and the message that it was made for."""
+
+    conversation: Conversation
+    message: Message | None
+
+
+async def claim(
+    tx: AsyncSession, user: User, plan: Plan, parent_id: str | None, opening: Opening | None
+) -> Attempt | None:
     """T1: reserve the opening, or take over one whose lease is over; None while somebody else works on it.
 
-    An opening that waits for a message of its own keeps its plan when it is taken over: it was promised first.
+    `opening` is the pending one. One that waits for a message of its own keeps its plan when it is taken over: it was
+    promised first.
     """
-    opening = await pending(tx, user.id, plan.topic)
     now = float(await tx.scalar(sa.select(database_time())) or 0)
     if opening is None:
         opening = Opening(
@@ -230,10 +240,10 @@ async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) 
     return opening
 
 
-async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish) -> None:
-    """T4: close the old, insert the new, link the message, delete the opening."""
+async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish) -> Opened:
+    """T4: close the old, insert the new, link the message, delete the opening, which is held."""
     rules, window = windows.sweep_rules(how.settings), how.settings.window
-    user = await users.lock(tx, opening.user_id)
+    user = await tx.get_one(User, opening.user_id)
     old = await windows.active(tx, user.id, opening.topic)
     if old is not None:
         await windows.close(tx, old, Reason(opening.reason), how.now, sweep_at=None)
@@ -259,7 +269,8 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
     )
     tx.add(conversation)
     await tx.flush()
-    await _keep_seed(tx, opening, conversation)
+    _keep_seed(tx, opening, conversation)
+    message = None
     if opening.message_id is not None:
         message = await tx.get_one(Message, (user.id, opening.message_id))
         if message.conversation_id is None:
@@ -267,6 +278,7 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
         if how.answers:
             message.answered_conversation_id = conversation.id
     await tx.delete(opening)
+    return Opened(conversation, message)
 
 
 def _size(seed: dict[str, Any] | None) -> int:
@@ -277,15 +289,14 @@ def _size(seed: dict[str, Any] | None) -> int:
     return sum(item_tokens(text) for text in ([PREAMBLE, seed["text"], *carried] if seed["text"] else carried))
 
 
-async def _keep_seed(tx: AsyncSession, opening: Opening, conversation: Conversation) -> None:
-    seed = opening.seed
-    if seed is None or not seed["text"]:
-        return
-    columns = ("text", "generator", "tokens", "entries", "from_message_id", "to_message_id", "covered_count")
-    tx.add(
-        Seed(
+def _keep_seed(tx: AsyncSession, opening: Opening, conversation: Conversation) -> None:
+    seed, kept = opening.seed, None
+    if seed is not None and seed["text"]:
+        columns = ("text", "generator", "tokens", "entries", "from_message_id", "to_message_id", "covered_count")
+        kept = Seed(
             user_id=conversation.user_id,
             conversation_id=conversation.id,
             **{column: seed[column] for column in columns},
         )
-    )
+        tx.add(kept)
+    sa.orm.attributes.set_committed_value(conversation, "seed", kept)
