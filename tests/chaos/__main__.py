@@ -56,6 +56,7 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
     weather = Weather(kills=options.kills, users=options.users, seed=options.seed)
     return [
         scenarios.crash_points(),
+        scenarios.crash_points_with_a_reserve(),
         collecting.dying_collectors(),
         scenarios.random_kills(weather),
         scenarios.same_id(options.ids),

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from convo_service import crashing
@@ -23,6 +25,9 @@ INSIDE = (
 # OpenAI has done it and the answer never comes: the replica is killed while it waits.
 UNANSWERED = {"create_sent": "conversations.create", "seed_sent": "items.create"}
 POINTS = (*INSIDE, *UNANSWERED)
+# With an id of the reserve nothing is created, and the seed is saved together with it.
+RESERVED = (crashing.IN_SEED, crashing.AFTER_T3, crashing.SEEDED, crashing.AFTER_T4, "seed_sent")
+SIZE = "CONVERSATION_RESERVE"
 TRIES = 5  # on a slow machine OpenAI may be given up before the point is reached
 
 
@@ -45,11 +50,11 @@ class Crashes:
         self._gateway = gateway
         self._tried: list[Cut] = []
 
-    async def everywhere(self) -> None:
+    async def everywhere(self, points: Sequence[str] = POINTS) -> None:
         """All points, one after the other; the replica is back at the end."""
         victim = self._world.replicas[0]
         await victim.kill()
-        for point in POINTS:
+        for point in points:
             self.cuts.append(await self._cut_off(victim, point))
         await victim.start()
 
@@ -80,6 +85,23 @@ async def fill(gateway: Gateway, identity: str, *, first: int) -> None:
         await gateway.say(identity, f"Messaggio {number} sulla farina tipo 00 da 25 kg", first=first)
 
 
+async def fill_reserve(world: World, *, dying: bool = False) -> None:
+    """Let a worker fill the reserve, and go; `dying`: the first one dies when OpenAI has made one."""
+    with closing(world.worker(1)) as worker:
+        if dying:
+            await worker.start(**{crashing.VARIABLE: crashing.RESERVE_MADE})
+            world.kills += 1
+            if (code := await worker.ended()) != -signal.SIGKILL:
+                raise Broken(f"{crashing.RESERVE_MADE}: the worker ended with {code}")
+        await worker.start()
+
+        async def is_full() -> bool:
+            return len(await evidence.reserve(world.database_url)) == int(world.knobs[SIZE])
+
+        await until(is_full, "a full reserve")
+        await worker.kill()
+
+
 async def _die_inside(world: World, victim: Replica, gateway: Gateway, cut: Cut) -> bool:
     if await gateway.once(victim, cut.identity, cut.text, cut.external_id) is not None:
         return False
@@ -91,7 +113,9 @@ async def _die_inside(world: World, victim: Replica, gateway: Gateway, cut: Cut)
 
 async def _die_waiting(world: World, victim: Replica, gateway: Gateway, cut: Cut) -> bool:
     await world.fail_next(UNANSWERED[cut.point], after=True, hang=True)
-    before, wanted = _state(world), (1, 0) if cut.point == "create_sent" else (1, 1)
+    before = _state(world)
+    created = 0 if await evidence.reserve(world.database_url) else 1
+    wanted = (created, 0) if cut.point == "create_sent" else (created, 1)
     asked = asyncio.create_task(gateway.once(victim, cut.identity, cut.text, cut.external_id))
 
     async def is_done() -> bool:

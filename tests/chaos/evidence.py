@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from convo_service.db.engine import create_engine, database_time
-from convo_service.db.models import Base, Conversation, Message, Opening, RemoteGarbage, Seed, UserIdentity
+from convo_service.db.models import (
+    Base,
+    Conversation,
+    Message,
+    Opening,
+    RemoteGarbage,
+    RemoteReserve,
+    Seed,
+    UserIdentity,
+)
 from convo_service.domain.ids import new_id
 
 Row = sa.Row[Any]
@@ -39,6 +48,7 @@ class Evidence:
     seeds: dict[str, str]  # conversation -> text
     openings: Sequence[Row]
     garbage: frozenset[str]
+    reserve: frozenset[str] = frozenset()
     refuses_a_second_active: bool = field(default=True)
 
 
@@ -89,6 +99,7 @@ async def gather(database_url: str, remote: dict[str, Remote]) -> Evidence:
                 seeds={row.conversation_id: row.text for row in await _rows(tx, Seed)},
                 openings=await _rows(tx, Opening),
                 garbage=frozenset(row.remote_id for row in await _rows(tx, RemoteGarbage)),
+                reserve=frozenset(row.remote_id for row in await _rows(tx, RemoteReserve)),
                 refuses_a_second_active=await _refuses_a_second_active(tx),
             )
     finally:
@@ -148,6 +159,11 @@ async def owed(database_url: str) -> int:
 async def garbage(database_url: str) -> list[str]:
     """The conversations at OpenAI that wait to be deleted there."""
     return [row.remote_id for row in await look(database_url, sa.select(RemoteGarbage.remote_id))]
+
+
+async def reserve(database_url: str) -> list[str]:
+    """The empty conversations at OpenAI that wait for an opening."""
+    return [row.remote_id for row in await look(database_url, sa.select(RemoteReserve.remote_id))]
 
 
 async def let_rest(database_url: str) -> None:

@@ -22,7 +22,7 @@ class Case:
     def orphans(self) -> list[str]:
         """Conversations at OpenAI that nothing of ours knows."""
         found = self.evidence
-        known = found.conversations.keys() | found.garbage | {one.remote_id for one in found.openings}
+        known = found.conversations.keys() | found.garbage | found.reserve | {one.remote_id for one in found.openings}
         return [id_ for id_, remote in found.remotes.items() if id_ not in known and not remote.deleted]
 
 
@@ -102,6 +102,18 @@ def garbage_is_unused(case: Case) -> Iterator[str]:
             yield f"{id_} is in use and deleted at OpenAI"
 
 
+def reserve_is_unused(case: Case) -> Iterator[str]:
+    """What is held in reserve is empty, at OpenAI, and nowhere else."""
+    used = (
+        case.evidence.conversations.keys() | case.evidence.garbage | {row.remote_id for row in case.evidence.openings}
+    )
+    yield from (f"{id_} is in use and held in reserve" for id_ in case.evidence.reserve & used)
+    for id_ in case.evidence.reserve - used:
+        remote = case.evidence.remotes.get(id_)
+        if remote is None or remote.deleted or remote.items:
+            yield f"{id_} is held in reserve and no empty conversation"
+
+
 def deleted_is_empty(case: Case) -> Iterator[str]:
     """What was deleted at OpenAI was emptied before: its items would stay there for ever."""
     for id_, remote in case.evidence.remotes.items():
@@ -110,15 +122,19 @@ def deleted_is_empty(case: Case) -> Iterator[str]:
 
 
 def seeded_once(case: Case) -> Iterator[str]:
-    """A remote conversation is seeded at most once, and one in use with exactly the seed that its row shows."""
+    """A remote conversation is seeded at most once, and one in use with exactly the seed that its row shows.
+
+    One whose seed is owed may hold nothing yet.
+    """
     for id_, remote in case.evidence.remotes.items():
         times = sum(text == PREAMBLE for _, text in remote.items)
         if times > 1:
             yield f"{id_} was seeded {times} times"
         if id_ in case.evidence.conversations:
-            seed = case.evidence.seeds.get(id_)
+            seed, owed = case.evidence.seeds.get(id_), case.evidence.conversations[id_].owed_items
             shown = [item for item in remote.items if item in (("developer", PREAMBLE), ("user", seed))]
-            if shown != ([("developer", PREAMBLE), ("user", seed)] if seed else []):
+            wanted = [("developer", PREAMBLE), ("user", seed)] if seed else []
+            if shown != wanted and not (owed and not remote.items):
                 yield f"{id_} holds another seed than its row shows"
 
 
@@ -136,6 +152,7 @@ RULES: Sequence[Rule] = (
     nothing_is_stuck,
     orphans_are_empty,
     garbage_is_unused,
+    reserve_is_unused,
     deleted_is_empty,
     seeded_once,
     only_promised_answers,

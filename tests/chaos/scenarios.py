@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from tests.chaos.crashes import POINTS, Crashes, rolled_over_once
+from tests.chaos.crashes import POINTS, RESERVED, SIZE, Crashes, fill_reserve, rolled_over_once
 from tests.chaos.gateway import Gateway
 from tests.chaos.invariants import Case, violations
 from tests.chaos.scenario import Outcome, Scenario, case_of, few, in_a_world
@@ -47,6 +47,25 @@ def crash_points() -> Scenario:
 
     return Scenario(
         "kill -9 at each crash point", "one rollover, and the answer of the repeat stands", in_a_world(play)
+    )
+
+
+def crash_points_with_a_reserve() -> Scenario:
+    """The same where openings take an id of the reserve, and while it is filled."""
+
+    async def play(world: World) -> Outcome:
+        gateway = Gateway(world.http, world.replicas)
+        await fill_reserve(world, dying=True)
+        crashes = Crashes(world, gateway)
+        await crashes.everywhere(RESERVED)
+        await crashes.repeat()
+        case = await case_of(world, gateway)
+        wrong = rolled_over_once(case.evidence, crashes.cuts)
+        return Outcome(f"{len(RESERVED) - len(wrong)} of {len(RESERVED)} points", [*violations(case), *wrong])
+
+    knobs = {SIZE: "40", "SWEEP_INTERVAL_SECONDS": "0.2"}
+    return Scenario(
+        "kill -9 at each crash point, with a reserve", "one rollover, no id in two places", in_a_world(play, knobs)
     )
 
 

@@ -17,7 +17,8 @@ ACK = Ack("+39333", "wamid.1", "Buongiorno", "conv_1")
 
 def conversation(id_: str = "conv_1", **more: Any) -> Any:
     """A row of a conversation."""
-    return Row(**{"id": id_, "user_id": "usr_1", "topic": "general", "is_active": True, "message_count": 1, **more})
+    row = {"id": id_, "user_id": "usr_1", "topic": "general", "is_active": True, "message_count": 1, "owed_items": None}
+    return Row(**{**row, **more})
 
 
 def message(**more: Any) -> Any:
@@ -80,6 +81,20 @@ def with_remotes(**items: Any) -> dict[str, Remote]:
         ),
         pytest.param("seeded_once", {"remotes": {"conv_1": Remote("", False, SEED * 2)}}, id="seeded twice"),
         pytest.param("seeded_once", {"remotes": {"conv_1": Remote("", False, [])}}, id="never seeded"),
+        pytest.param(
+            "seeded_once",
+            {
+                "remotes": {"conv_1": Remote("", False, [("user", "Buongiorno")])},
+                "conversations": {"conv_1": conversation(owed_items=SEED)},
+            },
+            id="asked without its seed",
+        ),
+        pytest.param("reserve_is_unused", {"reserve": frozenset(["conv_1"])}, id="held in reserve and in use"),
+        pytest.param(
+            "reserve_is_unused",
+            {"reserve": frozenset(["conv_9"]), "remotes": with_remotes(conv_9=[("user", "Buongiorno")])},
+            id="held in reserve and not empty",
+        ),
     ],
 )
 def test_a_rule_sees(rule: str, change: dict[str, Any]) -> None:
@@ -92,6 +107,14 @@ def test_an_orphan_may_be_left_by_a_kill_when_it_is_empty() -> None:
     assert broken(Case(replace(WELL, remotes=with_remotes(conv_9=[])), Ledger([ACK]), faults=1)) == set()
     full = replace(WELL, remotes=with_remotes(conv_9=[("user", "Buongiorno")]))
     assert broken(Case(full, Ledger([ACK]), faults=1)) == {"orphans_are_empty"}
+
+
+def test_what_is_held_in_reserve_is_no_orphan() -> None:
+    """Nor is a conversation wrong whose seed is owed still."""
+    owing = {"conv_1": conversation(owed_items=SEED)}
+    remotes = {"conv_1": Remote("att_1", False, []), "conv_9": Remote("reserve", False, [])}
+    found = replace(WELL, remotes=remotes, reserve=frozenset(["conv_9"]), conversations=owing)
+    assert broken(Case(found, Ledger([ACK]), faults=0)) == set()
 
 
 def test_two_answers_are_seen() -> None:

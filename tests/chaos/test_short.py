@@ -13,6 +13,7 @@ from tests.chaos.storm import Weather
     "scenario",
     [
         pytest.param(scenarios.crash_points(), id="crash-points"),
+        pytest.param(scenarios.crash_points_with_a_reserve(), id="reserve"),
         pytest.param(collecting.dying_collectors(), id="dying-collectors"),
         pytest.param(scenarios.random_kills(Weather(kills=8)), id="kills"),
         pytest.param(scenarios.same_id(10), id="the-same-id"),

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from convo_service import crashing
 from convo_service.db.engine import create_engine
 from convo_service.db.models import Message, Turn
+from tests.chaos.crashes import SIZE, fill_reserve
 from tests.chaos.gateway import Gateway
 from tests.chaos.invariants import violations
 from tests.chaos.replicas import Broken, Replica, until
@@ -22,7 +23,9 @@ from tests.chaos.world import WORKING, World
 POINTS = (crashing.BEFORE_ASKING, crashing.REPLIED, crashing.COMPLETED)
 UNHEARD = "reply_sent"  # OpenAI has answered, and the replica is killed while it waits
 RESPONSES = "responses.create"
-KNOBS = {"OPENAI_MODEL": "emulator", "OPENAI_TIMEOUT_SECONDS": "3", "MAX_CONVERSATION_MESSAGES": "6"}
+CAP = 6
+KNOBS = {"OPENAI_MODEL": "emulator", "OPENAI_TIMEOUT_SECONDS": "3", "MAX_CONVERSATION_MESSAGES": str(CAP)}
+RESERVING = {SIZE: "20", "SWEEP_INTERVAL_SECONDS": "0.2"}
 BURST = 3
 
 
@@ -46,29 +49,34 @@ async def _books(database_url: str) -> Books:
 
 
 def dying_turns() -> Scenario:
-    """Each point of a turn, one after the other."""
+    """Each point of a turn, one after the other: inside a window, and where it opens the next and brings its seed."""
 
     async def play(world: World) -> Outcome:
         gateway, victim = Gateway(world.http, world.replicas), world.replicas[0]
-        asked = [(f"+39351{number:07}", point) for number, point in enumerate((*POINTS, UNHEARD))]
-        for who, point in asked:
-            await gateway.ask(who, "Buongiorno", first=1)
+        await fill_reserve(world)
+        cuts = [(1, point) for point in (*POINTS, UNHEARD)]
+        cuts += [(CAP // 2, point) for point in (crashing.AFTER_T4, *POINTS, UNHEARD)]
+        asked = [(f"+39351{number:07}", turns, point) for number, (turns, point) in enumerate(cuts)]
+        for who, turns, point in asked:
+            for number in range(turns):
+                await gateway.ask(who, f"Buongiorno {number}", first=1)
             await victim.kill()
             await victim.start(**({} if point == UNHEARD else {crashing.VARIABLE: point}))
             await _die(world, victim, gateway, who, point)
             await victim.start()
-        await asyncio.gather(*(gateway.ask(who, f"Ordine {point}", id_=f"wamid.{point}") for who, point in asked))
+        await asyncio.gather(*(gateway.ask(who, f"Ordine {point}", id_=f"wamid.{who}") for who, _, point in asked))
         wrong, twice = await _judge(world, gateway)
         return Outcome(f"{len(asked)} points, {twice} messages asked twice", wrong)
 
-    return Scenario("kill -9 at each point of a turn", "one reply for the message", in_a_world(play, KNOBS))
+    promise = "one reply for the message, and one seed before it"
+    return Scenario("kill -9 at each point of a turn", promise, in_a_world(play, KNOBS | RESERVING))
 
 
 async def _die(world: World, victim: Replica, gateway: Gateway, who: str, point: str) -> None:
     if point == UNHEARD:
         await world.fail_next(RESPONSES, after=True, hang=True)
         before = _said(world)
-        asked = asyncio.create_task(gateway.ask_once(victim, who, f"Ordine {point}", f"wamid.{point}"))
+        asked = asyncio.create_task(gateway.ask_once(victim, who, f"Ordine {point}", f"wamid.{who}"))
 
         async def is_answered() -> bool:
             return _said(world) > before
@@ -78,7 +86,7 @@ async def _die(world: World, victim: Replica, gateway: Gateway, who: str, point:
         await world.heal()
         await asked
         return
-    if await gateway.ask_once(victim, who, f"Ordine {point}", f"wamid.{point}") is not None:
+    if await gateway.ask_once(victim, who, f"Ordine {point}", f"wamid.{who}") is not None:
         raise Broken(f"{point} was not reached")
     world.kills += 1
     if (code := await victim.ended()) != -signal.SIGKILL:
