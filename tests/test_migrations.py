@@ -324,3 +324,14 @@ def test_sizes_and_reports(empty_url: str) -> None:
         "SELECT id, kind, subject_id, model, input_tokens, cached_input_tokens, output_tokens, cost_usd "
         "FROM model_calls"
     ) == [("call_2", "reported", "msg_2", "m", 120, 0, 7, 0.5)]
+
+
+def test_a_reserve_is_not_lost(empty_url: str) -> None:
+    """Code that knows no reserve has its conversations deleted at OpenAI."""
+    config = migrations.config(empty_url)
+    command.upgrade(config, "0019")
+    on(empty_url, execute("INSERT INTO remote_reserve (remote_id, made_at) VALUES ('conv_1', 1.5)"))
+    command.downgrade(config, "-1")
+    found = sa.text("SELECT remote_id, why, not_before, tries FROM remote_garbage")
+    rows = on(empty_url, lambda connection: connection.execute(found).all())
+    assert [tuple(row) for row in rows] == [("conv_1", "downgraded", 0, 0)]

@@ -23,6 +23,7 @@ def test_defaults() -> None:
     assert settings.database_url == "sqlite+aiosqlite:///convo.db"
     assert settings.reset_words == {"/new", "/nuova", "/reset"}
     assert (settings.summary_tokens, settings.summary_language, settings.topics) == (300, "it", "off")
+    assert settings.conversation_reserve == 10
 
 
 def test_process_environment_beats_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

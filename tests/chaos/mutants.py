@@ -71,17 +71,17 @@ MUTANTS = (
         "no partial unique index",
         [
             Change("alembic/versions/20261122_0005_conversations.py", "unique=True,", "unique=False,"),
-            Change("src/convo_service/db/models.py", '"topic",\n            unique=True,', '"topic",'),
+            Change("src/convo_service/db/models/talk.py", '"topic",\n            unique=True,', '"topic",'),
         ],
     ),
     Mutant("no fencing", [Change(OPENINGS, " and opening.attempt_id == attempt.id else None", " else None")]),
     Mutant(
         "seed inside create",
         [
-            Change(CLIENT, "(self, attempt_id: str, *, deadline: float)", "(self, attempt_id, items, *, deadline)"),
+            Change(CLIENT, "(self, attempt_id: str, *, deadline: float)", "(self, attempt_id, items=(), *, deadline)"),
             Change(CLIENT, "conversations.create(metadata=", "conversations.create(items=items, metadata="),
             Change(OPENER, "create_conversation(attempt.id,", "create_conversation(attempt.id, _items(attempt.seed),"),
-            Change(OPENER, "if items := _items(attempt.seed):", "if items := []:"),
+            Change(OPENER, "        if items:\n", "        if items and not attempt.seed:\n"),
         ],
     ),
     Mutant(

@@ -244,9 +244,7 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
     """T4: close the old, insert the new, link the message, delete the opening, which is held."""
     rules, window = windows.sweep_rules(how.settings), how.settings.window
     user = await tx.get_one(User, opening.user_id)
-    old = await windows.active(tx, user.id, opening.topic)
-    if old is not None:
-        await windows.close(tx, old, Reason(opening.reason), how.now, sweep_at=None)
+    await windows.close_active(tx, user.id, opening.topic, Reason(opening.reason), how.now)
     user.conversation_count += 1
     conversation = Conversation(
         user_id=user.id,

@@ -83,6 +83,15 @@ async def close(
     )
 
 
+async def close_active(tx: AsyncSession, user_id: str, topic: str, reason: Reason, now: datetime) -> None:
+    """Close the active conversation of a (user, topic), if there is one, for a successor; the user has to be locked."""
+    await tx.execute(
+        sa.update(Conversation)
+        .where(Conversation.user_id == user_id, Conversation.topic == topic, Conversation.is_active)
+        .values(is_active=False, closed_at=now, closed_reason=reason.value, sweep_at=None)
+    )
+
+
 def sweep_rules(settings: Settings) -> SweepRules:
     """The sweep's rules of this installation."""
     return SweepRules(settings.max_conversation_messages, settings.idle_summary_after)
