@@ -312,3 +312,22 @@ async def test_talk_that_is_carried(gateway: Gateway, emulator: Emulator) -> Non
     assert turn["conversation"]["created_reason"] == "message_cap"
     said = [item["content"][0]["text"] for item in emulator.items(turn["conversation"]["id"])][2:]
     assert said == ["numero 0", "Risposta a numero 0", "numero 1", "Risposta a numero 1", "eccomi", "Risposta a eccomi"]
+
+
+@pytest.mark.usefixtures("first")
+async def test_statements_of_a_rollover(gateway: Gateway, database: Database) -> None:
+    """A turn that opens a conversation takes at most twice the statements and transactions of a warm one."""
+    said: list[str] = []
+    for engine in database.engines:
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+        sa.event.listen(engine.sync_engine, "commit", lambda _connection: said.append("COMMIT"))
+    counts = []
+    for text in ("eccomi", "e poi?"):
+        said.clear()
+        await gateway.ask(text)
+        keys = sum("api_keys" in one for one in said)  # looked up every few seconds, in a transaction of its own
+        statements = sum(one.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")) for one in said)
+        counts.append((said.count("COMMIT") - keys, statements - keys))
+    (commits, statements), (warm_commits, warm_statements) = counts
+    assert commits <= 2 * warm_commits
+    assert statements <= 2 * warm_statements

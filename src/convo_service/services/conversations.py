@@ -71,7 +71,7 @@ class ConversationService:
             crash_point(crashing.AFTER_T1)
             match step:
                 case Answer():
-                    answer = step if call.sends_seed else await self._seeded(step, patience)
+                    answer = step if call.sends_seed else await self._hand_out(step, patience)
                     if answer is not None:
                         return replace(answer, created=created, language=self._settings.summary_language)
                 case IdentityTaken():
@@ -154,7 +154,7 @@ class ConversationService:
                     raise
         raise Contended
 
-    async def _seeded(self, answer: Answer, patience: Patience) -> Answer | None:
+    async def _hand_out(self, answer: Answer, patience: Patience) -> Answer | None:
         """The answer with a conversation that owes no seed; None when it was given up, and the next is to be found."""
         while answer.conversation.owed_items is not None:
             async with self._database.write.begin() as tx:

@@ -55,7 +55,7 @@ class Opener:
         to_send, owed = ([], items) if sends_seed else (items, [])
 
         def finish() -> Finish:
-            return Finish(self.seeds.settings, now, answers and not patience.is_over, owed)
+            return Finish(self.seeds.settings, now, answers and not patience.is_over, attempt.seed, owed)
 
         reserved = await self._reserved(attempt, None if to_send else finish())
         if isinstance(reserved, Opened):
@@ -83,11 +83,11 @@ class Opener:
         """
         async with self.database.write.begin() as tx:
             opening = await openings.fenced(tx, attempt)
-            opening.seed = attempt.seed
             lost = attempt.plan.reason is Reason.LOST_UPSTREAM
             remote_id = None if lost else await reserve.take(tx)
             if remote_id is not None and finish is not None:
                 return await openings.finish(tx, opening, remote_id, finish)
+            opening.seed = attempt.seed
             if remote_id is not None:
                 opening.remote_id, opening.state = remote_id, "seeding"
         if remote_id is None:

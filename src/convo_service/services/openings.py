@@ -65,6 +65,7 @@ class Finish:
     settings: Settings
     now: datetime  # the wall clock
     answers: bool  # whoever finishes carries the opening's own message, which has its answer with this
+    seed: dict[str, Any] | None
     owed: list[dict[str, Any]]  # items that the conversation does not hold yet, and its first turn sends along
 
 
@@ -95,13 +96,12 @@ async def claim(
     `opening` is the pending one. One that waits for a message of its own keeps its plan when it is taken over: it was
     promised first.
     """
-    now = float(await tx.scalar(sa.select(database_time())) or 0)
     if opening is None:
         opening = Opening(
             user_id=user.id,
             topic=plan.topic,
             attempt_id=new_id("att"),
-            lease_until=now + LEASE_SECONDS,
+            lease_until=database_time() + LEASE_SECONDS,
             state="reserving",
             reason=plan.reason,
             identity=plan.identity,
@@ -109,9 +109,10 @@ async def claim(
         )
         tx.add(opening)
         _adopt(opening, plan, parent_id)
-    elif opening.lease_until > now:
-        return None
     else:
+        now = float(await tx.scalar(sa.select(database_time())) or 0)
+        if opening.lease_until > now:
+            return None
         await _take_over(tx, opening, now)
         if not await _waits_for_a_message(tx, opening):
             _adopt(opening, plan, parent_id)
@@ -243,9 +244,9 @@ async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) 
 async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish) -> Opened:
     """T4: close the old, insert the new, link the message, delete the opening, which is held."""
     rules, window = windows.sweep_rules(how.settings), how.settings.window
-    user = await tx.get_one(User, opening.user_id)
-    await windows.close_active(tx, user.id, opening.topic, Reason(opening.reason), how.now)
-    user.conversation_count += 1
+    await windows.close_active(tx, opening.user_id, opening.topic, Reason(opening.reason), how.now)
+    count = sa.update(User).where(User.id == opening.user_id).values(conversation_count=User.conversation_count + 1)
+    user = (await tx.execute(count.returning(User.id, User.conversation_count, User.cohort))).one()
     conversation = Conversation(
         user_id=user.id,
         id=remote_id,
@@ -262,12 +263,12 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
         parent_conversation_id=opening.parent_conversation_id,
         timeout_seconds=window.total_seconds(),
         sweep_at=first_look(rules, window, how.now),
-        start_tokens=_size(opening.seed),
+        start_tokens=_size(how.seed),
         owed_items=how.owed or None,
     )
     tx.add(conversation)
     await tx.flush()
-    _keep_seed(tx, opening, conversation)
+    _keep_seed(tx, how.seed, conversation)
     message = None
     if opening.message_id is not None:
         message = await tx.get_one(Message, (user.id, opening.message_id))
@@ -287,8 +288,8 @@ def _size(seed: dict[str, Any] | None) -> int:
     return sum(item_tokens(text) for text in ([PREAMBLE, seed["text"], *carried] if seed["text"] else carried))
 
 
-def _keep_seed(tx: AsyncSession, opening: Opening, conversation: Conversation) -> None:
-    seed, kept = opening.seed, None
+def _keep_seed(tx: AsyncSession, seed: dict[str, Any] | None, conversation: Conversation) -> None:
+    kept = None
     if seed is not None and seed["text"]:
         columns = ("text", "generator", "tokens", "entries", "from_message_id", "to_message_id", "covered_count")
         kept = Seed(

@@ -62,8 +62,9 @@ class Begun:
 
     @property
     def is_first(self) -> bool:
-        """Whether nobody can have asked in the conversation before."""
-        return self.answer.created and not self.waited
+        """Whether nobody can have asked in the conversation before: it is ours, and so was the place in line so far."""
+        in_time = time.monotonic() < self.started + turn_queue.LEASE_SECONDS
+        return self.answer.created and not self.waited and in_time
 
     @property
     def message(self) -> Message:
