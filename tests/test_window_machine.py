@@ -69,6 +69,7 @@ class World:
             database_url=f"sqlite+aiosqlite:///{file}",
             key_pepper=SecretStr("pepper"),
             max_conversation_messages=CAP,
+            conversation_reserve=0,  # so that every opening needs OpenAI, which is away at times
             rollout_percent=0,
             rollout_users=",".join(PHONES),
         )

@@ -203,6 +203,7 @@ async def test_ids_that_openai_does_not_know_any_more(
     roles = [item["role"] for item in emulator.items(answer["conversation"]["id"])]
     assert roles == ["developer", "user"] + (["user", "assistant"] if how == "ask" else [])
     assert (await gateway.say("ci siete?"))["conversation"]["id"] == answer["conversation"]["id"]
+    await all_accounted_for(database, emulator)
 
 
 async def test_a_reset(gateway: Gateway, sweep: Sweep, emulator: Emulator) -> None:
