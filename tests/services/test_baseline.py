@@ -48,7 +48,7 @@ class Endless:
 
 def answer(request: dict[str, object]) -> str:
     """The reply is a matter of the message alone, so that both ways get the same."""
-    (item,) = list(request["input"]) if isinstance(request["input"], list) else [{"content": request["input"]}]
+    *_, item = list(request["input"]) if isinstance(request["input"], list) else [{"content": request["input"]}]
     return f"Risposta a: {item['content']} Prezzo 12,50 € al kg, codice B472/7."
 
 
