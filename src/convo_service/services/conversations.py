@@ -58,12 +58,13 @@ class ConversationService:
         another request has been opening it for too long, DatabaseUnavailable, and the errors of bad input.
         """
         self._check(call)
-        return await in_time(self._get_or_create(call, Patience()))
+        patience = Patience()
+        answer = await self._warm.arrive(call)
+        if answer is None:
+            answer = await in_time(self._get_or_create(call, patience), patience)
+        return replace(answer, language=self._settings.summary_language)
 
     async def _get_or_create(self, call: Call, patience: Patience) -> Answer:
-        warm = await self._warm.arrive(call)
-        if warm is not None:
-            return replace(warm, language=self._settings.summary_language)
         created = False
         while not patience.is_over:
             crash_point(crashing.BEFORE_T1)
@@ -73,7 +74,7 @@ class ConversationService:
                 case Answer():
                     answer = step if call.sends_seed else await self._hand_out(step, patience)
                     if answer is not None:
-                        return replace(answer, created=created, language=self._settings.summary_language)
+                        return replace(answer, created=created)
                 case IdentityTaken():
                     raise step
                 case Busy():
@@ -81,14 +82,15 @@ class ConversationService:
                 case Claimed():
                     answer = await self._open(step, patience)
                     if answer is not None and (step.is_own or answer.degraded):
-                        return replace(answer, language=self._settings.summary_language)
+                        return answer
                     created |= answer is not None
         raise DatabaseUnavailable
 
     async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
         """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
         check_topic(topic, self._settings)
-        return await in_time(self._reset(user_id, topic, forget=forget, patience=Patience()))
+        patience = Patience()
+        return await in_time(self._reset(user_id, topic, forget=forget, patience=patience), patience)
 
     async def _reset(self, user_id: str, topic: str, *, forget: bool, patience: Patience) -> Conversation:
         while not patience.is_over:

@@ -32,6 +32,11 @@ class Patience:
         return time.monotonic() >= self._started + ANSWER_SECONDS
 
     @property
+    def left(self) -> float:
+        """Seconds until nobody waits any more."""
+        return max(self._started + ANSWER_SECONDS - time.monotonic(), 0.0)
+
+    @property
     def may_wait(self) -> bool:
         """Whether there is time to wait for somebody else."""
         return time.monotonic() < self._started + WAIT_SECONDS
@@ -42,14 +47,14 @@ class Patience:
         return min(time.monotonic() + OPENAI_SECONDS, self._started + OPENAI_UNTIL)
 
 
-async def in_time(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of some work; raises DatabaseUnavailable when it takes too long.
+async def in_time(work: Coroutine[Any, Any, Result], patience: Patience) -> Result:
+    """The result of some work; raises DatabaseUnavailable when nobody waits for it any more.
 
     The work goes on to its end: what is late leaves less to repair than what is cut off.
     """
     task = asyncio.create_task(work)
     try:
-        done, _ = await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=patience.left)
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.wait({task})

@@ -4,6 +4,7 @@ It does what `arrivals` does in this case, in one short piece of work; whenever 
 leaves the message to `arrivals`.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -27,6 +28,8 @@ from convo_service.services.messages import NewMessage
 from convo_service.services.warm_statements import Kind
 from convo_service.settings import Settings
 from convo_service.telemetry import failure, get_logger
+
+PATIENCE_SECONDS = 3.0  # with a database that does not answer; the long way has the rest of the request's time
 
 log = get_logger()
 
@@ -53,8 +56,9 @@ class Warm:
         now = self.clock()
         kind, given = self._given(call, new, now)
         try:
-            work = partial(warm_statements.arrive, kind=kind, given=given)
-            row = await self.database.lane.run_prepared(work)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                work = partial(warm_statements.arrive, kind=kind, given=given)
+                row = await self.database.lane.run_prepared(work)
         except Exception as error:  # of the database; whoever decides meets it again, and answers
             log.debug("warm_path_failed", **failure(error))
             return None
