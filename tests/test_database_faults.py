@@ -191,14 +191,21 @@ async def _assert_unavailable(url: str, llm: LLMClient) -> None:
 async def test_a_full_disk(gateway: Gateway, database: Database) -> None:
     """What does not fit is a 503, what is there stays readable, and with room again all goes on, without a restart."""
     await gateway.say("ciao")
-    await execute(database, "PRAGMA max_page_count = 1")  # the limit is at least what there is
+    await _limit(database, 1)  # it is at least what there is
     answer = await gateway.post("x" * 8000, id="wamid.long")
     while answer.status_code == 200:
         answer = await gateway.post("x" * 8000, id="wamid.long.too")
     assert_repeatable(answer)
     assert len(await gateway.listed("/conversations")) == 1
-    await execute(database, "PRAGMA max_page_count = 1000000")
+    await _limit(database, 1000000)
     assert not (await gateway.say("x" * 8000, id="wamid.long"))["duplicate"]
+
+
+async def _limit(database: Database, pages: int) -> None:
+    """Each connection has a limit of its own."""
+    pragma = f"PRAGMA max_page_count = {pages}"
+    await execute(database, pragma)
+    await database.lane.run(lambda connection: connection.exec_driver_sql(pragma).close())
 
 
 @on_sqlite
