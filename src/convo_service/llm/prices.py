@@ -1,19 +1,29 @@
 """What a model costs: genai-prices knows the prices, which change every month."""
 
-from functools import lru_cache
+import asyncio
 
 from convo_service.domain.usage import Prices
 
 OPENAI_URL = "https://api.openai.com/v1"
+MAX_KNOWN = 256
 UNIT = 1000  # tokens: a price that rises with the prompt's length is taken at its beginning
 
+_known: dict[tuple[str, str | None], Prices | None] = {}
 
-@lru_cache(maxsize=256)
+
+async def look_up(model: str, base_url: str | None) -> Prices | None:
+    """The prices of a model; None when the provider or the model has no known price."""
+    key = (model, base_url)
+    if key not in _known:
+        found = await asyncio.to_thread(prices_of, model, base_url)  # the first call reads all, in half a second
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[key] = found
+    return _known[key]
+
+
 def prices_of(model: str, base_url: str | None) -> Prices | None:
-    """The prices of a model; None when the provider or the model has no known price.
-
-    To be run in a thread: the first call reads the prices, which takes half a second.
-    """
+    """The same, looked up anew."""
     from genai_prices import Usage, calc_price
 
     def price(**tokens: int) -> float:

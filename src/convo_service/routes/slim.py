@@ -38,7 +38,9 @@ class SlimRoute(APIRoute):
                 return await usual(request)
             response = Response()
             more = {"response": response} if wants_response else {}
-            result: BaseModel = await self.endpoint(body=body, services=services, **more)
+            result: BaseModel | Response = await self.endpoint(body=body, services=services, **more)
+            if isinstance(result, Response):
+                return result
             return Response(result.model_dump_json(), response.status_code, media_type=JSON)
 
         return handle

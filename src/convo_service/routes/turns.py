@@ -1,17 +1,19 @@
 """Turns: the whole exchange in one call, as one answer or as a stream."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from convo_service import schemas
 from convo_service.routes import problems
 from convo_service.routes.convert import call_of, turn_out
-from convo_service.routes.deps import ANYBODY, GATEWAY, ReadTx, Wired
+from convo_service.routes.deps import ANYBODY, GATEWAY, ReadTx, Services, Wired
 from convo_service.routes.slim import SlimRoute
 from convo_service.services import turn_records
 from convo_service.services.patience import goes_on
@@ -21,10 +23,13 @@ router = APIRouter(prefix="/turns", tags=["turns"])
 hot = APIRouter(prefix="/turns", tags=["turns"], route_class=SlimRoute)
 
 PATH = "/turns/stream"
+PING_SECONDS = 15.0  # of silence, after which a proxy is told that the stream is alive
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # no proxy keeps a piece back
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`turn.created`, then `reply.delta` for each piece of the reply, at last `turn.completed`, or "
         "`error` with a problem",
+        "content": {"text/event-stream": {"itemSchema": schemas.StreamEvent.model_json_schema()}},
     }
 }
 
@@ -49,7 +54,25 @@ class Answering:
     done: asyncio.Task[TurnView]
 
 
-async def begin(body: schemas.NewTurn, services: Wired) -> Answering:
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+@hot.post(
+    "/stream",
+    dependencies=[GATEWAY],
+    summary="Answer a message, as a stream",
+    response_class=EventStream,
+    responses=STREAM,
+)
+async def stream_turn(body: schemas.NewTurn, services: Wired) -> EventStream:
+    """The same as server-sent events. A client that goes away changes nothing: the reply is stored all the same."""
+    return EventStream(_events(await _begin(body, services)), headers=UNBUFFERED)
+
+
+async def _begin(body: schemas.NewTurn, services: Services) -> Answering:
     """What can be refused is refused before the stream begins, with a status of its own.
 
     The answering begins here: a client that is gone already never lets the stream itself run.
@@ -63,28 +86,31 @@ async def begin(body: schemas.NewTurn, services: Wired) -> Answering:
     return Answering(created, pieces, done)
 
 
-@router.post(
-    "/stream",
-    dependencies=[GATEWAY],
-    summary="Answer a message, as a stream",
-    response_class=EventSourceResponse,
-    responses=STREAM,
-)
-async def stream_turn(
-    answering: Annotated[Answering, Depends(begin, scope="function")],
-) -> AsyncIterator[ServerSentEvent]:
-    """The same as server-sent events. A client that goes away changes nothing: the reply is stored all the same."""
-    yield _event("turn.created", answering.created)
-    while (text := await answering.pieces.get()) is not None:
-        yield _event("reply.delta", schemas.ReplyDelta(text=text))
+async def _events(answering: Answering) -> AsyncIterator[bytes]:
+    yield _event("turn.created", answering.created.model_dump_json())
+    async for piece in _pieces(answering.pieces):
+        yield piece
     if (error := answering.done.exception()) is not None:
-        yield ServerSentEvent(event="error", data=problems.body(problems.known(error), PATH))
+        yield _event("error", json.dumps(problems.body(problems.known(error), PATH)))
     else:
-        yield _event("turn.completed", turn_out(answering.done.result()))
+        yield _event("turn.completed", turn_out(answering.done.result()).model_dump_json())
 
 
-def _event(name: str, data: schemas.Response) -> ServerSentEvent:
-    return ServerSentEvent(event=name, data=data)
+async def _pieces(pieces: asyncio.Queue[str | None]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                text = await pieces.get()
+        except TimeoutError:
+            yield KEEPALIVE_COMMENT
+            continue
+        if text is None:
+            return
+        yield _event("reply.delta", schemas.ReplyDelta(text=text).model_dump_json())
+
+
+def _event(name: str, data: str) -> bytes:
+    return format_sse_event(event=name, data_str=data)
 
 
 @router.get("/{turn_id}", dependencies=[ANYBODY], summary="One turn")

@@ -50,7 +50,7 @@ from convo_service.schemas.memory import (
     SummaryEntry,
     SummaryUsage,
 )
-from convo_service.schemas.turns import NewTurn, ReplyDelta, Turn, TurnError, TurnReply, TurnUsage
+from convo_service.schemas.turns import NewTurn, ReplyDelta, StreamEvent, Turn, TurnError, TurnReply, TurnUsage
 from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
 
 __all__ = [
@@ -96,6 +96,7 @@ __all__ = [
     "SeedEntry",
     "SeedEntryUpdate",
     "SeedPreview",
+    "StreamEvent",
     "Summary",
     "SummaryEntry",
     "SummaryUsage",

@@ -74,3 +74,10 @@ class ReplyDelta(Response):
     """A piece of the reply, as it comes."""
 
     text: str
+
+
+class StreamEvent(Response):
+    """One server-sent event; `data` is JSON."""
+
+    event: Literal["turn.created", "reply.delta", "turn.completed", "error"]
+    data: str

@@ -1,6 +1,5 @@
 """The ledger: a row for each call of a model, with what one endless conversation would have used in its place."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,7 +9,7 @@ from convo_service.domain.baseline import Held, Sizes, cached
 from convo_service.domain.ids import new_id
 from convo_service.domain.rollout import Cohort
 from convo_service.domain.usage import Prices, Usage
-from convo_service.llm.prices import prices_of
+from convo_service.llm import prices
 from convo_service.settings import Settings
 
 
@@ -40,8 +39,8 @@ class Reported:
 
 
 async def look_up_prices(model: str, settings: Settings) -> Prices | None:
-    """The prices of a model today; in a thread, as the first call reads them all."""
-    return await asyncio.to_thread(prices_of, model, settings.openai_base_url)
+    """The prices of a model today."""
+    return await prices.look_up(model, settings.openai_base_url)
 
 
 def entry(user: User, conversation: Conversation, call: Call) -> ModelCall:
