@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -192,8 +193,11 @@ async def test_a_reused_id(gateway: Gateway) -> None:
 
 
 @asynccontextmanager
-async def _watching(database: Database) -> AsyncIterator[list[str]]:
-    """What the quick lane's connection, and all others, are told; BEGIN and COMMIT are told, too."""
+async def _watching(database: Database, gateway: Gateway) -> AsyncIterator[list[str]]:
+    """What the quick lane's connection, and all others, are told; BEGIN and COMMIT are told, too.
+
+    What SQLite does for the search is not said by us: a trigger shows as its statement once more.
+    """
     said: list[str] = []
 
     def by_sqlalchemy(*given: Any) -> None:
@@ -210,17 +214,19 @@ async def _watching(database: Database) -> AsyncIterator[list[str]]:
     is_sqlite = isinstance(database.lane, GroupCommit)
     for engine in database.engines:
         sa.event.listen(engine.sync_engine, "before_cursor_execute", by_sqlalchemy)
+    await gateway.get("/users")  # the key is known again for some seconds
     said.clear()
     yield said
     for engine in database.engines:
         sa.event.remove(engine.sync_engine, "before_cursor_execute", by_sqlalchemy)
-    said[:] = [one.split()[0] for one in said if not (is_sqlite and one.startswith("--"))]
+    ours = [one for one in said if not (is_sqlite and ("message_search" in one or one.startswith(("--", "PRAGMA"))))]
+    said[:] = [one.split()[0] for one, _ in groupby(ours)]
 
 
 async def test_statements_of_a_message(gateway: Gateway, database: Database) -> None:
     """One transaction, one reading and one write for each of three rows; on PostgreSQL one round trip."""
     await gateway.say("ciao")
-    async with _watching(database) as said:
+    async with _watching(database, gateway) as said:
         await gateway.say("Avete la farina?")
     if isinstance(database.lane, GroupCommit):
         assert said == ["BEGIN", "SELECT", "UPDATE", "UPDATE", "INSERT", "COMMIT"]
@@ -232,7 +238,7 @@ async def test_statements_of_a_message(gateway: Gateway, database: Database) -> 
 async def test_statements_of_a_turn(gateway: Gateway, database: Database) -> None:
     """The same with the turn's own row, and another transaction that keeps the reply."""
     await gateway.ask("ciao")
-    async with _watching(database) as said:
+    async with _watching(database, gateway) as said:
         await gateway.ask("Avete la farina?")
     if isinstance(database.lane, GroupCommit):
         kept = ["BEGIN", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT", "INSERT", "COMMIT"]

@@ -79,6 +79,17 @@ class _Driver:
         self.dialect = connection.dialect
         self._raw: Any = connection.connection.driver_connection
 
+    def begin(self) -> None:
+        """Begin a transaction; SQLAlchemy's own way of saying so costs more than a statement."""
+        self._raw.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """End it, for SQLAlchemy, too, if it has taken part."""
+        if self.connection.in_transaction():
+            self.connection.commit()
+        else:
+            self._raw.commit()
+
     def fetch(self, prepared: Prepared, values: Values) -> Row | None:
         """Carry a prepared statement out."""
         found = self._raw.execute(prepared.text, prepared.parameters(values)).fetchone()
@@ -109,9 +120,11 @@ class _Writer:
             self._turn.take_in_thread(sqlite.TURN_SECONDS)
         try:
             connection = self._connection = self._connection or self._engine.connect()
-            with connection.begin():
-                driver = _Driver(connection)
-                return [job.work(driver) for job in group]
+            driver = _Driver(connection)
+            driver.begin()
+            results = [job.work(driver) for job in group]
+            driver.commit()
+            return results
         except Exception:
             self._let_go()
             raise
@@ -120,6 +133,7 @@ class _Writer:
                 self._turn.give_back()
 
     def _let_go(self) -> None:
+        """Give the connection back, which undoes what is not committed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # what is broken is thrown away

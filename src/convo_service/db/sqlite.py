@@ -35,19 +35,27 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
 
 
 def create_sync_engine(url: str) -> sa.Engine:
-    """An engine of one connection for a thread of its own, which takes its turns itself."""
+    """An engine of one connection for a thread of its own, which takes its turns and begins its transactions itself."""
     engine = sa.create_engine(
         sa.make_url(url).set(drivername="sqlite"), hide_parameters=True, pool_size=1, max_overflow=0
     )
-    _prepare(engine, read_only=False)
+    _connect_with(engine, read_only=False)
     return engine
 
 
 def _prepare(engine: sa.Engine, *, read_only: bool) -> None:
-    # The journal's mode is a property of the file: a reader leaves a file that is not ours as it is.
-    pragmas = (*PRAGMAS, "query_only=ON" if read_only else "journal_mode=WAL")
+    _connect_with(engine, read_only=read_only)
     # A plain BEGIN fails with "database is locked" when a reader turns into a writer; IMMEDIATE waits its turn.
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _connect_with(engine: sa.Engine, *, read_only: bool) -> None:
+    # The journal's mode is a property of the file: a reader leaves a file that is not ours as it is.
+    pragmas = (*PRAGMAS, "query_only=ON" if read_only else "journal_mode=WAL")
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -56,10 +64,6 @@ def _prepare(engine: sa.Engine, *, read_only: bool) -> None:
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
 
 
 def _take_turns(engine: AsyncEngine) -> None:

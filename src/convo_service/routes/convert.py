@@ -1,6 +1,7 @@
 """Between the wire and the services: requests become calls, rows become answers."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from convo_service import errors, schemas
@@ -144,8 +145,12 @@ def seed_out(row: models.Seed | None) -> schemas.Seed | None:
 
 
 def _columns(row: models.Base, out: type[schemas.Response]) -> dict[str, Any]:
-    wanted = set(out.model_fields) - {"object", "seed", "covers"}
-    return {name: getattr(row, name) for name in wanted}
+    return {name: getattr(row, name) for name in _wanted(out)}
+
+
+@cache
+def _wanted(out: type[schemas.Response]) -> frozenset[str]:
+    return frozenset(out.model_fields) - {"object", "seed", "covers"}
 
 
 def message_out(row: models.Message) -> schemas.Message:

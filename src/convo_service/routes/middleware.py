@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convo_service.domain.ids import new_id
@@ -52,7 +51,7 @@ class RequestEdge:
                 message["headers"] = [*message.get("headers", ()), (HEADER, current.encode())]
             await send(message)
 
-        path = Request(scope).url.path
+        path = scope["path"]
         try:
             if _declared(scope) > self._max_body_bytes:
                 await problem(PayloadTooLarge(), path)(scope, receive, send_with_id)
