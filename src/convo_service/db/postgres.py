@@ -67,8 +67,8 @@ class Direct:
 
     async def run(self, work: Work[Result]) -> Result:
         """In a transaction on one of the engine's connections."""
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+        async with self._engine.begin() as tx:
+            return await tx.run_sync(work)
 
     async def run_prepared(self, work: DriversWork[Result]) -> Result:
         """Without a transaction around the one statement, where nobody stands between who needs one."""
@@ -76,9 +76,9 @@ class Direct:
             pool = await self._opened()
             async with pool.acquire(timeout=POOL_SECONDS) as raw:
                 return await greenlet_spawn(work, _Driver(self._engine.dialect, raw))
-        async with self._engine.begin() as connection:
-            raw = (await connection.get_raw_connection()).driver_connection
-            return await greenlet_spawn(work, _Driver(self._engine.dialect, raw))
+        async with self._engine.begin() as tx:
+            fairy = await tx.get_raw_connection()
+            return await greenlet_spawn(work, _Driver(tx.dialect, fairy.driver_connection))
 
     async def close(self) -> None:
         """Close the lane's own connections."""
