@@ -1,8 +1,9 @@
 """What is left to look at: the rows of the database and the conversations at OpenAI, read past the service."""
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,9 @@ BEGIN INSERT INTO put_in (conversation_id, body) VALUES (NEW.conversation_id, NE
 """
 
 
+LOOKS, REST_SECONDS = 20, 0.8  # longer than workers wait between two passes
+
+
 def watch(file: Path) -> None:
     """Have the emulator's file remember every item that was ever put in, deleted or not."""
     with closing(sqlite3.connect(file, timeout=30)) as db:
@@ -84,8 +88,21 @@ def _said(item: dict[str, Any]) -> tuple[str, str]:
     return item.get("role", ""), "".join(part.get("text", "") for part in item.get("content", []))
 
 
-async def gather(database_url: str, remote: dict[str, Remote]) -> Evidence:
-    """Read the database in one go."""
+async def gather(database_url: str, remotes: Callable[[], dict[str, Remote]]) -> Evidence:
+    """Read OpenAI and the database, again until nothing has moved between: a worker may fill the reserve meanwhile."""
+    before = None
+    for _ in range(LOOKS):
+        found = await _read(database_url, remotes())
+        now = (found.remotes.keys(), found.reserve, len(found.openings))
+        if now == before:
+            break
+        before = now
+        await asyncio.sleep(REST_SECONDS)
+    return found
+
+
+async def _read(database_url: str, remote: dict[str, Remote]) -> Evidence:
+    """The database in one go."""
     engine = create_engine(database_url)
     try:
         async with engine.begin() as tx:

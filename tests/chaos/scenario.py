@@ -49,7 +49,7 @@ def in_a_world(play: Play, knobs: Mapping[str, str] | None = None) -> Run:
 
 async def case_of(world: World, gateway: Gateway) -> Case:
     """What there is to be judged."""
-    found = await evidence.gather(world.database_url, world.remotes())
+    found = await evidence.gather(world.database_url, world.remotes)
     return Case(found, gateway.ledger, world.faults, world.cut)
 
 

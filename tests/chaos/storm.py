@@ -118,7 +118,7 @@ class Storm:
 
     async def _judge(self, seconds: float, made_up: float) -> Result:
         world, ledger = self._world, self.gateway.ledger
-        found = await evidence.gather(world.database_url, world.remotes())
+        found = await evidence.gather(world.database_url, world.remotes)
         case = Case(found, ledger, world.faults, world.cut)
         return Result(
             kills=world.kills,

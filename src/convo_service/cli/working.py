@@ -37,6 +37,7 @@ def worker() -> None:
     import asyncio
     import signal
 
+    from convo_service.services.patience import settle
     from convo_service.worker import beside
 
     settings = _settings()
@@ -48,6 +49,7 @@ def worker() -> None:
         found = _sweep(database, settings)
         async with beside(found):
             await stopped.wait()
+        await settle()
         await found.llm.close()
 
     on_database(settings, run)

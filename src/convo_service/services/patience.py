@@ -77,6 +77,17 @@ def goes_on(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     return task
 
 
+async def to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of some work, which goes on when whoever waits for it is cut off."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            _let_go_on(task)
+        raise
+
+
 async def settle(seconds: float = SETTLE_SECONDS) -> None:
     """Let what goes on come to its end before the service does; what takes too long is cut off, and says so."""
     await _wait_for_all(seconds)

@@ -19,7 +19,7 @@ from convo_service.errors import UpstreamUnavailable
 from convo_service.llm.client import LLMClient
 from convo_service.services import openings
 from convo_service.services.garbage import put_aside
-from convo_service.services.patience import in_background
+from convo_service.services.patience import in_background, to_its_end
 from convo_service.telemetry import get_logger
 
 MAKE_SECONDS = 8.0
@@ -44,7 +44,8 @@ class Reserve:
             done["reserve_discarded"] = await _discard(tx, self.size)
         try:
             while await self._has_room():
-                done["reserved"] += await self._make()
+                # What OpenAI has begun to make is written down, though the service stops.
+                done["reserved"] += await to_its_end(self._make())
         except UpstreamUnavailable:
             log.warning("reserve_not_filled", made=done["reserved"])
         return +done
