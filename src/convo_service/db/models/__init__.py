@@ -1,7 +1,8 @@
 """All tables. Every key begins with the user, so that the tables can be distributed by user.
 
-Three exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids,
-garbage and reserve by OpenAI's id (which has no user any more, or none yet), and keys belong to no user.
+The exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids,
+garbage and reserve by OpenAI's id (which has no user any more, or none yet), and keys, erasures and tombstones belong to
+no user.
 """
 
 from convo_service.db.models.base import Base
@@ -9,6 +10,7 @@ from convo_service.db.models.keys import ApiKey, InstallationSecret
 from convo_service.db.models.memory import Note, SeedEdit, Summary
 from convo_service.db.models.openings import Opening, RemoteGarbage, RemoteId, RemoteReserve
 from convo_service.db.models.people import Profile, User, UserIdentity
+from convo_service.db.models.privacy import Erasure, Merge, Tombstone
 from convo_service.db.models.talk import Conversation, Message, Seed
 from convo_service.db.models.turns import ModelCall, Turn
 
@@ -16,7 +18,9 @@ __all__ = [
     "ApiKey",
     "Base",
     "Conversation",
+    "Erasure",
     "InstallationSecret",
+    "Merge",
     "Message",
     "ModelCall",
     "Note",
@@ -28,6 +32,7 @@ __all__ = [
     "Seed",
     "SeedEdit",
     "Summary",
+    "Tombstone",
     "Turn",
     "User",
     "UserIdentity",

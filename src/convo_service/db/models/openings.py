@@ -40,14 +40,16 @@ class RemoteId(Base, kw_only=True):
 
 
 class RemoteGarbage(Base, kw_only=True):
-    """A conversation at OpenAI that no row of ours uses: to be emptied and deleted there."""
+    """A conversation, or a stored response, at OpenAI that no row of ours uses: to be emptied and deleted there."""
 
     __tablename__ = "remote_garbage"
+    __table_args__ = (sa.Index(None, "erasure_id"),)
 
     remote_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
     why: Mapped[str] = mapped_column(Word)
     not_before: Mapped[float] = mapped_column(sa.Double)
     tries: Mapped[int] = mapped_column(default=0)
+    erasure_id: Mapped[str | None] = mapped_column(Id, default=None)  # whose receipt counts it
 
 
 class RemoteReserve(Base, kw_only=True):

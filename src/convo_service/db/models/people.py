@@ -25,6 +25,9 @@ class User(Base, kw_only=True):
     last_reply_at: Mapped[datetime | None] = mapped_column(default=None)
     version: Mapped[int] = mapped_column(default=0, server_default="0")  # moved by whoever locks the user
     rollout: Mapped[str] = mapped_column(Word, default="", server_default="")  # the mark of the one that judged her
+    erasure_id: Mapped[str | None] = mapped_column(Id, default=None)  # she is being erased: for everybody she is gone
+    # Somebody of this identity was erased, and until then messages of before may be sent again (services.tombstones).
+    repeats_until: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class UserIdentity(Base, kw_only=True):
