@@ -19,6 +19,7 @@ from convo_service.routes import (
     health,
     messages,
     notes,
+    privacy,
     problems,
     profiles,
     seeds,
@@ -29,8 +30,10 @@ from convo_service.routes.deps import Services, only_known_parameters
 from convo_service.routes.middleware import RequestEdge
 from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
+from convo_service.services.erasures import Erasures
 from convo_service.services.keys import Keys
 from convo_service.services.patience import settle
+from convo_service.services.pepper import Pepper
 from convo_service.services.previews import Previews
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
@@ -73,10 +76,11 @@ def create_app(
         conversations=service,
         turns=Turns(database, client, service, settings, clock),
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
+        erasures=Erasures(database, settings, clock, Pepper(database, settings)),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    rooms = (conversations, messages, turns, users, profiles, notes, seeds, analytics, health)
+    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, health)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

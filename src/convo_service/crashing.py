@@ -18,6 +18,9 @@ BEFORE_ASKING = "before_asking"  # the turn is in progress
 REPLIED = "replied"  # the model has answered, and nothing of it is written down
 COMPLETED = "completed"  # the turn is, and nobody knows yet
 RESERVE_MADE = "reserve_made"  # OpenAI has made one for the reserve, and nothing of it is written down
+ERASURE_BEGUN = "erasure_begun"  # the user is gone for everybody, and the rows are there
+ERASING = "erasing"  # some of the rows are gone, or all
+SCRUBBED = "scrubbed"  # their bytes are gone from the file, and nothing of it is written down
 GARBAGE_EMPTIED = "garbage_emptied"  # its items are deleted at OpenAI, it is not
 GARBAGE_DELETED = "garbage_deleted"  # it is gone at OpenAI, and still listed here
 

@@ -144,6 +144,21 @@ class EntryNotFound(NotFound):
     title = "The seed has no such entry"
 
 
+class ErasureNotFound(NotFound):
+    """No erasure has this id."""
+
+    code = "erasure_not_found"
+    title = "No erasure has this id"
+
+
+class MessageErased(ConvoError):
+    """The message was erased together with the person who wrote it, and is sent again; repeating it changes nothing."""
+
+    status_code = 410
+    code = "message_erased"
+    title = "This message was erased with the person who wrote it"
+
+
 class MethodNotAllowed(ConvoError):
     """The path exists, the method does not."""
 

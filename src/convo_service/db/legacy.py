@@ -117,7 +117,7 @@ class BotTables:
     def gather(self) -> tuple[int, int]:
         """Find out who is who; returns the spellings that another one stands for, and the rows of no number at all."""
         _PEOPLE.create(self._connection)
-        phones = (sa.select(_phone(table)) for table in self._tables.values())
+        phones = (sa.select(phone_of(table)) for table in self._tables.values())
         self._connection.execute(sa.insert(_PEOPLE).from_select(["phone"], sa.union(*phones)))
         self._name_people()
         known = sa.select(sa.func.count() - sa.func.count(_PEOPLE.c.person.distinct())).where(
@@ -144,7 +144,7 @@ class BotTables:
             )
 
     def _refused(self, table: sa.TableClause) -> int:
-        people = sa.outerjoin(table, _PEOPLE, _PEOPLE.c.phone == _phone(table))
+        people = sa.outerjoin(table, _PEOPLE, _PEOPLE.c.phone == phone_of(table))
         found = sa.select(sa.func.count()).select_from(people).where(_PEOPLE.c.person.is_(None))
         return self._connection.scalar(found) or 0
 
@@ -160,7 +160,7 @@ class BotTables:
     def _rows(self, name: str, *columns: str) -> Iterator[Any]:
         table = self._tables[name]
         wanted = [self._raw(table.c[column]) if column in table.c else sa.null() for column in columns]
-        joined = sa.join(_PEOPLE, table, _PEOPLE.c.phone == _phone(table))
+        joined = sa.join(_PEOPLE, table, _PEOPLE.c.phone == phone_of(table))
         order = table.c.id if name == "messages" else _PEOPLE.c.key
         rows = sa.select(_PEOPLE.c.person, *wanted).select_from(joined).where(_PEOPLE.c.person.is_not(None))
         return self._stream(rows.order_by(_PEOPLE.c.person, order))
@@ -175,7 +175,7 @@ class BotTables:
         return iter(self._connection.execute(query, execution_options={"yield_per": READ_AT_ONCE}))
 
 
-def _phone(table: sa.TableClause) -> sa.ColumnElement[str]:
+def phone_of(table: sa.TableClause) -> sa.ColumnElement[str]:
     """A number as a text of its own: as a column it would compare by its type and collation, which a bot may choose."""
     return sa.type_coerce(table.c.phone_number, sa.Text).concat("")
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.models import Base
 
 Row = dict[str, Any]
+AT_ONCE = 500
 Model = TypeVar("Model", bound=Base)
 
 
@@ -19,6 +20,15 @@ async def insert_ignore(tx: AsyncSession, table: type[Base], row: Row) -> bool:
     dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(row).on_conflict_do_nothing().returning(sa.literal(1))
     return await tx.scalar(statement) is not None
+
+
+async def replace(tx: AsyncSession, table: type[Base], key: str, rows: Sequence[Row]) -> None:
+    """Insert rows that have the same columns, in place of those that have the same key, which is one column."""
+    column = table_of(table).c[key]
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
+        await tx.execute(sa.delete(table).where(column.in_([row[key] for row in some])))
+        await tx.execute(sa.insert(table), some)
 
 
 def insert_all(connection: sa.Connection, model: type[Base], rows: Sequence[Row]) -> None:

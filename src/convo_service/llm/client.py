@@ -133,8 +133,13 @@ class LLMClient:
                 return False
             raise
 
-    async def delete_conversation(self, conversation_id: str, *, deadline: float) -> None:
-        """Delete every item of a conversation, then itself; what is gone already is as good as deleted."""
+    async def delete_conversation(
+        self, conversation_id: str, *, deadline: float, on_item: Callable[[], None] | None = None
+    ) -> None:
+        """Delete every item of a conversation, then itself; what is gone already is as good as deleted.
+
+        `on_item` is told of each item that goes, so that a call that fails in the middle has said what it did.
+        """
 
         async def delete(sdk: "openai.AsyncOpenAI") -> None:
             with _suppress_not_found():
@@ -143,11 +148,22 @@ class LLMClient:
                     for one in items:
                         with _suppress_not_found():
                             await sdk.conversations.items.delete(str(one.id), conversation_id=conversation_id)
+                            if on_item is not None:
+                                on_item()
             crash_point(crashing.GARBAGE_EMPTIED)
             with _suppress_not_found():
                 await sdk.conversations.delete(conversation_id)
 
         await self._call("conversations.delete", deadline, delete)
+
+    async def delete_response(self, response_id: str, *, deadline: float) -> None:
+        """Delete a stored response; what is gone already is as good as deleted."""
+
+        async def delete(sdk: "openai.AsyncOpenAI") -> None:
+            with _suppress_not_found():
+                await sdk.responses.delete(response_id)
+
+        await self._call("responses.delete", deadline, delete)
 
     async def ask_for_json(self, question: Question, *, deadline: float) -> Reply:
         """Ask a model for one JSON document; nothing is kept at OpenAI. A refusal or a failed run is a reply too."""
@@ -238,7 +254,7 @@ class LLMClient:
         """One deadline for the whole call (a drip of single bytes defeats read timeouts), one kind of error."""
         started = time.monotonic()
         try:
-            is_reply = operation.startswith("responses.")
+            is_reply = operation == "responses.create"
             with self._breakers[is_reply].guard(faults.weight):
                 async with asyncio.timeout(max(0.0, deadline - started)), self._places[is_reply]:
                     return await work(self._client())

@@ -57,6 +57,7 @@ class Reply:
     usage: Usage | None = None
     item_id: str | None = None  # the last message that it left in its conversation
     first_token_seconds: float | None = None  # of a stream
+    response_id: str | None = None  # under which OpenAI stores it; None: it was found among the items
     start_refused: bool = False  # OpenAI took the message, and not what was to stand before it
 
     @property
@@ -130,11 +131,11 @@ def read(made: "Response | None", *, first_token_seconds: float | None = None) -
     except (TypeError, AttributeError):
         raise faults.NoAnswer from None
     status = "refused" if refusals else str(made.status or "unknown")
-    return Reply(storable(said), status, _usage(made), item_id, first_token_seconds)
+    return Reply(storable(said), status, _usage(made), item_id, first_token_seconds, known_id(made))
 
 
 def known_id(item: Any) -> str | None:
-    """The id of an item as a database can hold it; None when it has no such id."""
+    """The id of an item or a response as a database can hold it; None when it has no such id."""
     found = getattr(item, "id", None)
     return found if isinstance(found, str) and len(found) <= MAX_ID and storable(found) == found else None
 

@@ -12,6 +12,7 @@ from convo_service.domain.usage import Usage
 from convo_service.errors import InvalidRequest
 from convo_service.services import entries
 from convo_service.services.arrivals import Answer, Call
+from convo_service.services.erasures import Receipt
 from convo_service.services.history import ConversationFilter
 from convo_service.services.ledger import Reported
 from convo_service.services.messages import NewMessage
@@ -221,6 +222,23 @@ def summary_out(row: models.Summary) -> schemas.Summary:
 def _statements(row: models.Summary, kind: str) -> list[schemas.SummaryEntry]:
     found = entries.all_from_json(row.entries.get(kind, ()))
     return [schemas.SummaryEntry(text=entry.text, message_ids=list(entry.message_ids)) for entry in found]
+
+
+def erasure_out(receipt: Receipt) -> schemas.Erasure:
+    """A receipt."""
+    erasure = receipt.erasure
+    return schemas.Erasure(
+        id=erasure.id,
+        state="in_progress" if erasure.completed_at is None else "completed",
+        requested_at=erasure.requested_at,
+        completed_at=erasure.completed_at,
+        rows_left=erasure.user_id is not None,
+        rows=erasure.rows,
+        remote_conversations=erasure.remote_conversations,
+        remote_items=erasure.remote_items,
+        stored_responses=erasure.stored_responses,
+        remotes_left=receipt.remotes_left,
+    )
 
 
 def user_out(view: UserView) -> schemas.User:

@@ -13,8 +13,10 @@ from convo_service.db.engine import Database
 from convo_service.errors import InsufficientScope, InvalidApiKey, InvalidRequest
 from convo_service.services.arrivals import Clock
 from convo_service.services.conversations import ConversationService
+from convo_service.services.erasures import Erasures
 from convo_service.services.keys import Holder, Keys, Scope
 from convo_service.services.previews import Previews
+from convo_service.services.tombstones import Marker
 from convo_service.services.turns import Turns
 from convo_service.settings import Settings
 
@@ -32,6 +34,7 @@ class Services:
     conversations: ConversationService
     turns: Turns
     previews: Previews
+    erasures: Erasures
 
 
 async def get_services(request: Request) -> Services:
@@ -101,6 +104,22 @@ async def get_author(holder: Annotated[Holder, Depends(get_holder)]) -> Literal[
 
 
 Author = Annotated[Literal["operator", "gateway"], Depends(get_author)]
+
+
+async def get_key_id(holder: Annotated[Holder, Depends(get_holder)]) -> str:
+    """The key that is used, for the records."""
+    return holder.key_id
+
+
+KeyId = Annotated[str, Depends(get_key_id)]
+
+
+async def get_marker(services: Wired) -> Marker:
+    """What tells identities that were erased."""
+    return Marker(await services.erasures.pepper.read())
+
+
+Marks = Annotated[Marker, Depends(get_marker)]
 
 ADMIN = needs()
 GATEWAY = needs(Scope.GATEWAY)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from convo_service import schemas
 from convo_service.routes.convert import conversation_out, listing, message_out, page_of, user_out
-from convo_service.routes.deps import ADMIN, DASHBOARD, GATEWAY, Now, ReadTx, Tx, Wired
+from convo_service.routes.deps import ADMIN, DASHBOARD, GATEWAY, Marks, Now, ReadTx, Tx, Wired
 from convo_service.schemas import ListOf, ThreadQuery, UserQuery
 from convo_service.services import history, users
 
@@ -50,7 +50,9 @@ async def reset(user_id: schemas.AnyId, services: Wired, body: schemas.Reset | N
 
 
 @router.post("/{user_id}/identities", dependencies=[ADMIN], status_code=201, summary="Link an identity")
-async def link_identity(user_id: schemas.AnyId, body: schemas.LinkIdentity, tx: Tx, at: Now) -> schemas.User:
+async def link_identity(
+    user_id: schemas.AnyId, body: schemas.LinkIdentity, marker: Marks, tx: Tx, at: Now
+) -> schemas.User:
     """An identity of somebody else is refused; one that the user has already is no error."""
-    user = await users.link(tx, user_id, body.identity, at=at)
+    user = await users.link(tx, user_id, body.identity, at=at, marker=marker)
     return user_out((await users.views(tx, [user]))[0])

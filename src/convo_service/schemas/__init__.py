@@ -50,6 +50,7 @@ from convo_service.schemas.memory import (
     SummaryEntry,
     SummaryUsage,
 )
+from convo_service.schemas.privacy import Erasure, ImportedRows, Merge, UserExport
 from convo_service.schemas.turns import NewTurn, ReplyDelta, StreamEvent, Turn, TurnError, TurnReply, TurnUsage
 from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
 
@@ -65,14 +66,17 @@ __all__ = [
     "ConversationQuery",
     "Covers",
     "EntryId",
+    "Erasure",
     "Estimate",
     "GetOrCreate",
     "GotOrCreated",
     "Health",
+    "ImportedRows",
     "InboundMessage",
     "LinkIdentity",
     "ListOf",
     "Lookup",
+    "Merge",
     "Message",
     "NewNote",
     "NewTurn",
@@ -109,5 +113,6 @@ __all__ = [
     "TurnUsage",
     "Usage",
     "User",
+    "UserExport",
     "UserQuery",
 ]

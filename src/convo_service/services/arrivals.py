@@ -13,9 +13,10 @@ from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Cohort, Rollout
 from convo_service.domain.window import Arrival, Decision, Latest, Owed, Reason, WindowPolicy
 from convo_service.errors import IdentityTaken, TopicsAreOff
-from convo_service.services import messages, openings, users, windows
+from convo_service.services import messages, openings, tombstones, users, windows
 from convo_service.services.messages import NewMessage
 from convo_service.services.openings import Attempt, Plan
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
 GENERAL = "general"
@@ -115,13 +116,15 @@ class Arrivals:
     rollout: Rollout
     clock: Clock
 
-    async def arrive(self, tx: AsyncSession, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
-        """T1: find the user, store the message, decide."""
+    async def arrive(self, tx: AsyncSession, call: Call, marker: Marker) -> Answer | IdentityTaken | Busy | Claimed:
+        """T1: find the user, store the message, decide. Raises MessageErased."""
         now = self.clock()
         at = messages.event_time(call.message.sent_at if call.message else None, now)
-        user, taken = await users.arrive(tx, call.identity, call.aliases, at=at, rollout=self.rollout)
+        names = (call.identity, call.aliases)
+        user, taken = await users.arrive(tx, *names, at=at, rollout=self.rollout, marker=marker)
         message, is_time = None, True
         if call.message is not None:
+            await tombstones.refuse(tx, user, call.message.external_id, marker, now)
             known = await messages.known(tx, user.id, call.message)
             message = known or messages.counted(
                 user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words

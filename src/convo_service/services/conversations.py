@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service import crashing
@@ -30,7 +30,9 @@ from convo_service.services.messages import NewMessage
 from convo_service.services.opener import Opener
 from convo_service.services.openings import Attempt, FenceLost
 from convo_service.services.patience import Patience, in_background, in_time
+from convo_service.services.pepper import Pepper
 from convo_service.services.seeds import SeedMaker
+from convo_service.services.tombstones import Marker
 from convo_service.services.warm import Warm
 from convo_service.settings import Settings
 
@@ -50,6 +52,7 @@ class ConversationService:
         rollout = users.rollout(settings)
         self._arrivals = Arrivals(settings, rollout, clock)
         self._warm = Warm(database, settings, rollout, clock)
+        self._pepper = Pepper(database, settings)
 
     async def get_or_create(self, call: Call) -> Answer:
         """Store the message, decide the window, and return the conversation to use at OpenAI.
@@ -147,10 +150,11 @@ class ConversationService:
 
     async def _arrive(self, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
         """T1, and again when another transaction was in the way: two requests that name the same identities."""
+        marker = Marker(await self._pepper.read())
         for tries in range(CONTENTION_TRIES):
             try:
                 async with self._database.write.begin() as tx:
-                    return await self._arrivals.arrive(tx, call)
+                    return await self._arrivals.arrive(tx, call, marker)
             except (Contended, DBAPIError) as error:
                 if tries + 1 == CONTENTION_TRIES or not is_contention(error):
                     raise
@@ -177,7 +181,7 @@ class ConversationService:
             opened = await self._opener.open(
                 attempt, patience, answers=claimed.is_own, sends_seed=claimed.sends_seed, now=self._clock()
             )
-        except FenceLost:
+        except (FenceLost, NoResultFound):  # the user was erased, or merged into another, meanwhile
             return None
         except UpstreamUnavailable as error:
             return await self._degraded(claimed, error, patience)

@@ -1,4 +1,4 @@
-"""Conversations at OpenAI that no row of ours uses: emptied and deleted there, by whoever comes first."""
+"""Conversations and responses at OpenAI that no row of ours uses: deleted there, by whoever comes first."""
 
 import asyncio
 import time
@@ -13,9 +13,10 @@ from convo_service import crashing
 from convo_service.crashing import crash_point
 from convo_service.db.engine import Database, database_time
 from convo_service.db.models import Conversation, RemoteGarbage
-from convo_service.errors import UpstreamUnavailable
+from convo_service.errors import UpstreamRefused, UpstreamUnavailable
 from convo_service.llm.client import LLMClient
-from convo_service.services import openings
+from convo_service.services import erasing, openings
+from convo_service.services.erasing import Gone
 from convo_service.telemetry import get_logger
 
 AT_ONCE = 50  # in a pass
@@ -26,6 +27,7 @@ MOST_FAILURES = 3  # in a pass
 # A database that does not take OpenAI's new id gets it again after so long, and so often.
 ASIDE_SECONDS = 1.0
 ASIDE_TRIES = 60
+RESPONSE = "resp_"  # how the id of a response begins, and none of a conversation
 
 log = get_logger()
 
@@ -60,19 +62,32 @@ class Garbage:
             return list(await tx.scalars(rested.order_by(RemoteGarbage.not_before).limit(AT_ONCE)))
 
     async def _delete(self, remote_id: str, tries: int) -> bool:
-        row = RemoteGarbage.remote_id == remote_id
+        row, gone = RemoteGarbage.remote_id == remote_id, Gone()
         try:
-            await self.llm.delete_conversation(remote_id, deadline=time.monotonic() + DELETE_SECONDS)
+            await self._delete_there(remote_id, gone)
+        except UpstreamRefused:
+            log.warning("remote_refused", remote=remote_id)  # such as an id that was never one: there is nothing there
         except UpstreamUnavailable:
             rest = min(LEASE_SECONDS * 2.0 ** min(tries, 20), LONGEST_REST_SECONDS)
             async with self.database.write.begin() as tx:
-                await tx.execute(sa.update(RemoteGarbage).where(row).values(not_before=database_time() + rest))
+                later = sa.update(RemoteGarbage).where(row).values(not_before=database_time() + rest)
+                await erasing.count(tx, await tx.scalar(later.returning(RemoteGarbage.erasure_id)), remote_id, gone)
             return False
         crash_point(crashing.GARBAGE_DELETED)
         async with self.database.write.begin() as tx:
-            await tx.execute(sa.delete(RemoteGarbage).where(row))
-        log.info("remote_deleted", conversation=remote_id)
+            erasure_id = await tx.scalar(sa.delete(RemoteGarbage).where(row).returning(RemoteGarbage.erasure_id))
+            await erasing.count(tx, erasure_id, remote_id, gone)
+        log.info("remote_deleted", remote=remote_id)
         return True
+
+    async def _delete_there(self, remote_id: str, gone: Gone) -> None:
+        deadline = time.monotonic() + DELETE_SECONDS
+        if remote_id.startswith(RESPONSE):
+            await self.llm.delete_response(remote_id, deadline=deadline)
+            gone.stored_responses += 1
+        else:
+            await self.llm.delete_conversation(remote_id, deadline=deadline, on_item=gone.one_item)
+            gone.remote_conversations += 1
 
 
 async def _claim(tx: AsyncSession, remote_id: str) -> int | None:

@@ -141,7 +141,7 @@ async def _chain_ids(tx: AsyncSession, start: Conversation) -> Sequence[str]:
 
 async def find_users(tx: AsyncSession, page: Page, q: str | None = None) -> Listing[users.UserView]:
     """Users by `(last_seen_at, id)`; `q` looks into names and companies."""
-    query = sa.select(User)
+    query = sa.select(User).where(User.erasure_id.is_(None))
     if q:
         named = Profile.search_text.contains(q.casefold(), autoescape=True)
         query = query.where(User.id.in_(sa.select(Profile.user_id).where(named)))

@@ -1,8 +1,6 @@
 """API keys: random, with a prefix to look them up and a checksum against typing errors; only an HMAC is stored."""
 
-import hashlib
 import hmac
-import os
 import secrets
 import time
 import zlib
@@ -10,18 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
-from convo_service.db.models import ApiKey, InstallationSecret
-from convo_service.db.statements import insert_ignore
+from convo_service.db.models import ApiKey
 from convo_service.domain.ids import new_id
 from convo_service.errors import InvalidApiKey
+from convo_service.services.pepper import Pepper, digest
 from convo_service.settings import Settings
-from convo_service.telemetry import get_logger
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 START = "csk_"
@@ -30,8 +25,6 @@ SECRET_CHARS = 32
 CHECKSUM_CHARS = 7
 CACHE_SECONDS = 3.0  # a revoked key is refused everywhere within five
 MAX_CACHED = 1000
-
-log = get_logger()
 
 
 class Scope(StrEnum):
@@ -56,7 +49,7 @@ class Keys:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._pepper: bytes | None = None
+        self._pepper = Pepper(database, settings)
         self._known: dict[str, tuple[float, Holder]] = {}
 
     async def authenticate(self, key: str) -> Holder:
@@ -66,20 +59,20 @@ class Keys:
             return Holder("bootstrap", Scope.ADMIN)
         if not _is_well_formed(key):
             raise InvalidApiKey
-        digest = await self._digest(key)
-        expires, holder = self._known.get(digest, (0.0, None))
+        hashed = await self._digest(key)
+        expires, holder = self._known.get(hashed, (0.0, None))
         if holder is None or expires < time.monotonic():
-            holder = await self._look_up(key, digest)
+            holder = await self._look_up(key, hashed)
             if len(self._known) >= MAX_CACHED:
                 self._known.clear()
-            self._known[digest] = (time.monotonic() + CACHE_SECONDS, holder)
+            self._known[hashed] = (time.monotonic() + CACHE_SECONDS, holder)
         return holder
 
-    async def _look_up(self, key: str, digest: str) -> Holder:
+    async def _look_up(self, key: str, hashed: str) -> Holder:
         async with self._database.read.begin() as tx:
             row = await tx.scalar(sa.select(ApiKey).where(ApiKey.prefix == key[:PREFIX_CHARS]))
-        if row is None or not hmac.compare_digest(row.digest, digest) or row.revoked_at is not None:
-            self._known.pop(digest, None)
+        if row is None or not hmac.compare_digest(row.digest, hashed) or row.revoked_at is not None:
+            self._known.pop(hashed, None)
             raise InvalidApiKey
         return Holder(row.id, Scope(row.scope))
 
@@ -113,40 +106,7 @@ class Keys:
         return True
 
     async def _digest(self, key: str) -> str:
-        if self._pepper is None:
-            self._pepper = await self._find_pepper()
-        return hmac.new(self._pepper, key.encode(), hashlib.sha256).hexdigest()
-
-    async def _find_pepper(self) -> bytes:
-        """KEY_PEPPER, else one that is made once: beside a SQLite file, or in a PostgreSQL database."""
-        if self._settings.key_pepper is not None:
-            return self._settings.key_pepper.get_secret_value().encode()
-        if file := self._settings.sqlite_file:
-            return _pepper_beside(file)
-        log.warning("key_pepper_unset", consequence="the pepper lies in the same database as the keys")
-        async with self._database.write.begin() as tx:
-            return (await _shared_pepper(tx)).encode()
-
-
-async def _shared_pepper(tx: AsyncSession) -> str:
-    await insert_ignore(tx, InstallationSecret, {"name": "key_pepper", "value": secrets.token_hex(32)})
-    return (await tx.get_one(InstallationSecret, "key_pepper")).value
-
-
-def _pepper_beside(database: Path) -> bytes:
-    """Read the pepper's file, or make it: written whole under another name first, so that nobody reads half of it."""
-    path = database.with_name(database.name + ".pepper")
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was faster: its pepper is the one
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+        return digest(await self._pepper.read(), key)
 
 
 def _make() -> str:

@@ -26,6 +26,7 @@ class Call:
     cost_usd: float | None = None
     latency_ms: int | None = None
     first_token_ms: int | None = None
+    response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def entry(user: User, conversation: Conversation, call: Call) -> ModelCall:
         cost_usd=_cost(call),
         latency_ms=call.latency_ms,
         first_token_ms=call.first_token_ms,
+        response_id=call.response_id,
     )
     if used is not None:
         row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens

@@ -21,7 +21,8 @@ Author = Literal["operator", "gateway"]
 
 async def find(tx: AsyncSession, note_id: str) -> Note:
     """Return a note by its id alone; raises NoteNotFound."""
-    note = await tx.scalar(sa.select(Note).where(Note.id == note_id).limit(1))
+    there = (Note.id == note_id, ~users.is_erased(Note.user_id))
+    note = await tx.scalar(sa.select(Note).where(*there).limit(1))
     if note is None:
         raise NoteNotFound
     return note

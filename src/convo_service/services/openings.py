@@ -21,6 +21,7 @@ from convo_service.domain.ids import new_id
 from convo_service.domain.record import PREAMBLE
 from convo_service.domain.sweep import first_look
 from convo_service.domain.window import Reason
+from convo_service.errors import UserNotFound
 from convo_service.services import messages, users, windows
 from convo_service.settings import Settings
 
@@ -188,7 +189,7 @@ def _attempt(opening: Opening) -> Attempt:
 
 
 async def discard(tx: AsyncSession, remote_id: str, why: str, now: float | None = None) -> None:
-    """Remember a conversation at OpenAI that nothing uses, so that it can be emptied and deleted there."""
+    """Remember a conversation, or a stored response, at OpenAI that nothing uses, so that it can be deleted there."""
     if now is None:
         now = float(await tx.scalar(sa.select(database_time())) or 0)
     row = {"remote_id": remote_id, "why": why, "not_before": now + GARBAGE_REST_SECONDS, "tries": 0}
@@ -213,8 +214,11 @@ async def release(tx: AsyncSession, opening: Opening, *, answered: bool = False,
 
 
 async def held(tx: AsyncSession, attempt: Attempt) -> Opening | None:
-    """The opening while it is ours, with the user locked; None when somebody has taken it over."""
-    await users.lock(tx, attempt.user_id)
+    """The opening while it is ours, with the user locked; None when somebody has taken it over, or erased it."""
+    try:
+        await users.lock(tx, attempt.user_id)
+    except UserNotFound:
+        return None
     opening = await pending(tx, attempt.user_id, attempt.plan.topic)
     return opening if opening is not None and opening.attempt_id == attempt.id else None
 

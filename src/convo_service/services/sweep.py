@@ -1,4 +1,4 @@
-"""The sweep, one pass of the worker: what is due, owed, abandoned, left at OpenAI, or held in reserve there."""
+"""The sweep, one pass of the worker: what is due, owed, abandoned, to be erased, left at OpenAI or in reserve there."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from convo_service.llm.client import LLMClient
 from convo_service.services import turn_queue
 from convo_service.services.arrivals import Clock
 from convo_service.services.due import Due
+from convo_service.services.erasures import Erasures
 from convo_service.services.garbage import Garbage
 from convo_service.services.owed import Owed
+from convo_service.services.pepper import Pepper
 from convo_service.services.reserve import Reserve
 from convo_service.settings import Settings
 
@@ -31,6 +33,8 @@ class Sweep:
             done += await Owed(self.database, self.llm, self.settings, self.clock).run_once()
             done += await Garbage(self.database, self.llm).run_once()
             done += await Reserve(self.database, self.llm, self.settings.conversation_reserve).run_once()
+        pepper = Pepper(self.database, self.settings)
+        done += await Erasures(self.database, self.settings, self.clock, pepper).run_once()
         async with self.database.write.begin() as tx:
             done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
         return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())

@@ -81,6 +81,7 @@ def _ours() -> sa.Select[Any]:
         .join_from(User, Turn, Turn.user_id == User.id)
         .join(Conversation, Conversation.user_id == User.id)
         .where(*mine, Turn.attempt_id == sa.bindparam("p_attempt"), Conversation.id == sa.bindparam("p_conversation"))
+        .where(User.erasure_id.is_(None))
         .with_for_update()
     )
 
@@ -122,6 +123,7 @@ def _call(answered: Answered, kind: Literal["reply", "unanswered"], subject_id: 
         prices=answered.prices,
         latency_ms=answered.latency_ms,
         first_token_ms=None if first is None else round(first * 1000),
+        response_id=answered.reply.response_id if answered.reply is not None else None,
     )
 
 
@@ -141,7 +143,8 @@ def _said(user: User, conversation: Conversation, answered: Answered, settings: 
 
 async def view(tx: AsyncSession, turn_id: str, *, duplicate: bool = False) -> TurnView:
     """A turn with all that belongs to it; raises TurnNotFound."""
-    turn = await tx.scalar(sa.select(Turn).where(Turn.id == turn_id).limit(1))
+    there = (Turn.id == turn_id, ~users.is_erased(Turn.user_id))
+    turn = await tx.scalar(sa.select(Turn).where(*there).limit(1))
     if turn is None:
         raise TurnNotFound
     message = await tx.get_one(Message, (turn.user_id, turn.message_id))

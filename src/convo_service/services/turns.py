@@ -27,7 +27,7 @@ from convo_service.errors import (
 )
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import OnDelta, Reply
-from convo_service.services import ledger, turn_queue, turn_records, users
+from convo_service.services import ledger, openings, turn_queue, turn_records, users
 from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.asking import Asker
 from convo_service.services.conversations import ConversationService
@@ -258,9 +258,19 @@ class Turns:
 
     async def _complete(self, begun: Begun, answered: Answered) -> TurnView:
         work = partial(turn_records.complete, turn=begun.turn, answered=answered, settings=self._settings)
-        done = await self._database.lane.run(work)
+        try:
+            done = await self._database.lane.run(work)
+        except TurnLost:
+            await self._forget(answered)
+            raise
         crash_point(crashing.COMPLETED)
         return done
+
+    async def _forget(self, answered: Answered) -> None:
+        """Have a response deleted at OpenAI that no row of ours names: its user may have been erased meanwhile."""
+        if answered.reply is not None and answered.reply.response_id is not None:
+            async with self._database.write.begin() as tx:
+                await openings.discard(tx, answered.reply.response_id, "turn_lost")
 
     async def _charge(self, begun: Begun, answered: Answered) -> None:
         """The model gave no reply, and what it used is paid for all the same."""

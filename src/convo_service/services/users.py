@@ -13,6 +13,8 @@ from convo_service.domain.identities import USER_ID, Identity, normalise
 from convo_service.domain.ids import new_id
 from convo_service.domain.rollout import Rollout
 from convo_service.errors import Contended, IdentityTaken, UserNotFound
+from convo_service.services import tombstones
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
 
@@ -35,13 +37,20 @@ def rollout(settings: Settings) -> Rollout:
 async def lock(tx: AsyncSession, user_id: str) -> User:
     """Return the user, locked until the transaction ends: the writes of one user happen one after the other.
 
-    The version moves, so that whoever decided by what he read before writes nothing.
+    The version moves, so that whoever decided by what he read before writes nothing. Raises UserNotFound, also of a
+    user who is being erased.
     """
-    locked = sa.update(User).where(User.id == user_id).values(version=User.version + 1).returning(User)
+    there = (User.id == user_id, User.erasure_id.is_(None))
+    locked = sa.update(User).where(*there).values(version=User.version + 1).returning(User)
     user = await tx.scalar(locked, execution_options={"synchronize_session": False})
     if user is None:
         raise UserNotFound
     return user
+
+
+def is_erased(user_id: sa.orm.InstrumentedAttribute[str]) -> sa.ColumnElement[bool]:
+    """Whether the user of a row is being erased; what is left of such a user is not there for anybody."""
+    return sa.exists().where(User.id == user_id, User.erasure_id.is_not(None))
 
 
 def move_on(connection: sa.Connection, user_ids: Iterable[str]) -> None:
@@ -50,7 +59,7 @@ def move_on(connection: sa.Connection, user_ids: Iterable[str]) -> None:
 
 
 async def arrive(
-    tx: AsyncSession, identity: str, aliases: Iterable[str], *, at: datetime, rollout: Rollout
+    tx: AsyncSession, identity: str, aliases: Iterable[str], *, at: datetime, rollout: Rollout, marker: Marker
 ) -> tuple[User, bool]:
     """Find the user by identity (or else by an alias) or create one, and link what is new; the user is locked.
 
@@ -65,7 +74,7 @@ async def arrive(
     # In one order for everybody, so that two requests with the same names wait for each other and not in a circle.
     for one in sorted(named, key=lambda one: one.value):
         if one.value not in owners:
-            linked = await _link(tx, user.id, one, at)
+            linked = await _link(tx, user, one, at, marker)
             if not linked and known is None:
                 raise Contended  # somebody made a user of the same name in this moment: that one is it
             taken |= not linked
@@ -78,7 +87,9 @@ async def find(tx: AsyncSession, identity: str) -> User:
     if USER_ID.fullmatch(identity):
         return await get(tx, identity)
     value = normalise(identity).value
-    user = await tx.scalar(sa.select(User).join(UserIdentity).where(UserIdentity.value == value))
+    user = await tx.scalar(
+        sa.select(User).join(UserIdentity).where(UserIdentity.value == value)
+    )  # no erased one has any
     if user is None:
         raise UserNotFound
     return user
@@ -87,15 +98,15 @@ async def find(tx: AsyncSession, identity: str) -> User:
 async def get(tx: AsyncSession, user_id: str) -> User:
     """Return a user by id; raises UserNotFound."""
     user = await tx.get(User, user_id)
-    if user is None:
+    if user is None or user.erasure_id is not None:
         raise UserNotFound
     return user
 
 
-async def link(tx: AsyncSession, user_id: str, raw: str, *, at: datetime) -> User:
+async def link(tx: AsyncSession, user_id: str, raw: str, *, at: datetime, marker: Marker) -> User:
     """Give a user another identity; one that belongs to somebody else raises IdentityTaken."""
     user = await lock(tx, user_id)
-    if not await _link(tx, user.id, normalise(raw), at):
+    if not await _link(tx, user, normalise(raw), at, marker):
         raise IdentityTaken
     user.rollout = ""  # which may name the new identity
     return user
@@ -157,12 +168,13 @@ async def _create(tx: AsyncSession, identity: Identity, at: datetime, rollout: R
     return user
 
 
-async def _link(tx: AsyncSession, user_id: str, identity: Identity, at: datetime) -> bool:
+async def _link(tx: AsyncSession, user: User, identity: Identity, at: datetime, marker: Marker) -> bool:
     """Link an identity to a user; False when it belongs to somebody else."""
-    row = {"value": identity.value, "user_id": user_id, "kind": identity.kind, "created_at": at}
+    row = {"value": identity.value, "user_id": user.id, "kind": identity.kind, "created_at": at}
     if await insert_ignore(tx, UserIdentity, row):
+        await tombstones.beware(tx, user, identity.value, marker)
         return True
-    return (await _owners(tx, [identity])).get(identity.value) == user_id
+    return (await _owners(tx, [identity])).get(identity.value) == user.id
 
 
 async def _judge_cohort(tx: AsyncSession, user: User, rollout: Rollout) -> None:
@@ -173,5 +185,6 @@ async def _judge_cohort(tx: AsyncSession, user: User, rollout: Rollout) -> None:
     cohort = rollout.cohort(user.id, identities)
     if user.cohort != cohort:
         user.cohort = cohort
-    if user.rollout != rollout.mark:
-        user.rollout = rollout.mark
+    mark = "" if user.repeats_until is not None else rollout.mark  # the quick way takes those who are judged
+    if user.rollout != mark:
+        user.rollout = mark

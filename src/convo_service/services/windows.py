@@ -9,15 +9,16 @@ from convo_service.db.models import Conversation
 from convo_service.domain.sweep import SweepRules
 from convo_service.domain.window import Reason
 from convo_service.errors import ConversationNotFound
+from convo_service.services import users
 from convo_service.settings import Settings
 
 WITH_SEED = sa.orm.joinedload(Conversation.seed)
 
 
 async def find(tx: AsyncSession, conversation_id: str) -> Conversation:
-    """Return a conversation by its id alone; raises ConversationNotFound."""
-    found = sa.select(Conversation).options(WITH_SEED).where(Conversation.id == conversation_id).limit(1)
-    conversation = await tx.scalar(found)
+    """Return a conversation by its id alone; raises ConversationNotFound, also of a user who is being erased."""
+    there = (Conversation.id == conversation_id, ~users.is_erased(Conversation.user_id))
+    conversation = await tx.scalar(sa.select(Conversation).options(WITH_SEED).where(*there).limit(1))
     if conversation is None:
         raise ConversationNotFound
     return conversation

@@ -1,8 +1,8 @@
 """All tables. Every key begins with the user, so that the tables can be distributed by user.
 
 The exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids,
-garbage and reserve by OpenAI's id (which has no user any more, or none yet), and keys, erasures and tombstones belong to
-no user.
+garbage and reserve by OpenAI's id (which has no user any more, or none yet), and keys, erasures and tombstones belong
+to no user.
 """
 
 from convo_service.db.models.base import Base

@@ -73,4 +73,6 @@ class ModelCall(Base, kw_only=True):
     baseline_uncached_cost_usd: Mapped[float | None] = mapped_column(sa.Double, default=None)
     latency_ms: Mapped[int | None] = mapped_column(default=None)
     first_token_ms: Mapped[int | None] = mapped_column(default=None)
-    response_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # what OpenAI stores of it for 30 days
+    response_id: Mapped[str | None] = mapped_column(
+        sa.String(128), default=None
+    )  # what OpenAI stores of it for 30 days
