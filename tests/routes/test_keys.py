@@ -44,6 +44,10 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("PATCH", "/notes/{note_id}"): GATEWAY,
     ("POST", "/users/{user_id}/reset"): GATEWAY,
     ("POST", "/users/{user_id}/identities"): set(),
+    ("GET", "/users/{user_id}/export"): set(),
+    ("DELETE", "/users/{user_id}"): set(),
+    ("GET", "/erasures/{erasure_id}"): set(),
+    ("POST", "/users/{user_id}/merge"): set(),
     ("GET", "/users/{user_id}/profile"): GATEWAY | DASHBOARD,
     ("PUT", "/users/{user_id}/profile"): GATEWAY,
 }

@@ -8,6 +8,7 @@ from convo_service.cli.keys import create_key, list_keys, revoke_key
 from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
 from convo_service.cli.simulating import simulate
+from convo_service.cli.users import erase_user, export_user, merge_users
 from convo_service.cli.working import sweep, worker
 
 app = typer.Typer(
@@ -33,6 +34,12 @@ keys_app.command("create")(create_key)
 keys_app.command("list")(list_keys)
 keys_app.command("revoke")(revoke_key)
 app.add_typer(keys_app, name="keys")
+
+user_app = typer.Typer(help="Export, erase and merge people.", no_args_is_help=True)
+user_app.command("export")(export_user)
+user_app.command("erase")(erase_user)
+user_app.command("merge")(merge_users)
+app.add_typer(user_app, name="user")
 
 
 def main() -> None:

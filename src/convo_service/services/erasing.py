@@ -84,17 +84,17 @@ async def lock_out(
     return erasure
 
 
-async def erase_some(tx: AsyncSession, erasure_id: str, now: datetime, *, rest: float) -> bool:
-    """Erase so many rows at most, and say whether any may be left."""
+async def erase_some(tx: AsyncSession, erasure_id: str, now: datetime, *, rest: float, most: int = AT_ONCE) -> bool:
+    """Erase about so many rows at most, and say whether any may be left."""
     erasure = await tx.get_one(Erasure, erasure_id, with_for_update=True)
     if erasure.user_id is None:
         return False
     rows = Counter(erasure.rows)
     is_more = False
     for model in GROWING:
-        count = await _erase_growing(tx, model, erasure, now, rest)
+        count = await _erase_growing(tx, model, erasure, now, rest, most)
         rows[model.__tablename__] += count
-        if is_more := count == AT_ONCE:
+        if is_more := count == most:
             break
     if not is_more:
         rows.update(await _erase_rest(tx, erasure.id, erasure.user_id, rest))
@@ -104,9 +104,9 @@ async def erase_some(tx: AsyncSession, erasure_id: str, now: datetime, *, rest: 
 
 
 async def _erase_growing(
-    tx: AsyncSession, model: type[Turn | ModelCall | Message], erasure: Erasure, now: datetime, rest: float
+    tx: AsyncSession, model: type[Turn | ModelCall | Message], erasure: Erasure, now: datetime, rest: float, most: int
 ) -> int:
-    some = sa.select(model.id).where(model.user_id == erasure.user_id).limit(AT_ONCE)
+    some = sa.select(model.id).where(model.user_id == erasure.user_id).limit(most)
     gone = sa.delete(model).where(model.user_id == erasure.user_id, model.id.in_(some))
     if model is not ModelCall:
         return len(await _taken(tx, gone.returning(model.id)))

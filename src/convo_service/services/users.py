@@ -1,6 +1,6 @@
 """Users and the identities they are known by. Whoever writes rows of a user locks the user's row first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,13 +63,19 @@ async def arrive(
 ) -> tuple[User, bool]:
     """Find the user by identity (or else by an alias) or create one, and link what is new; the user is locked.
 
+    A number that belongs to somebody with another BSUID than the one it comes with moves to the one it comes with.
+
     Returns the user, and whether one of the aliases belongs to somebody else.
     """
     given = None if USER_ID.fullmatch(identity) else normalise(identity)
     named = [*([given] if given else []), *(normalise(alias) for alias in aliases)]
     owners = await _owners(tx, named)
+    recycled = await _recycled(tx, named, owners)
+    for one in recycled:
+        owners.pop(one)
     known = identity if given is None else next((owners[one.value] for one in named if one.value in owners), None)
     user = await lock(tx, known) if known is not None else await _create(tx, named[0], at, rollout)
+    await _release(tx, recycled)
     taken = any(owners.get(one.value, user.id) != user.id for one in named)
     # In one order for everybody, so that two requests with the same names wait for each other and not in a circle.
     for one in sorted(named, key=lambda one: one.value):
@@ -157,6 +163,30 @@ async def _owners(tx: AsyncSession, identities: Sequence[Identity]) -> dict[str,
         )
     )
     return {row.value: row.user_id for row in rows}
+
+
+async def _recycled(tx: AsyncSession, named: Sequence[Identity], owners: Mapping[str, str]) -> dict[str, str]:
+    """Numbers that came with a BSUID, and belong to somebody with another one: a number's next holder is no relation.
+
+    With whom each is, still.
+    """
+    bsuids = {one.value for one in named if one.kind == "bsuid"}
+    numbers = {one.value: owners[one.value] for one in named if one.kind == "phone" and one.value in owners}
+    if not bsuids or not numbers or set(numbers.values()) <= {owners.get(one) for one in bsuids}:
+        return {}
+    others = sa.select(UserIdentity.user_id).where(
+        UserIdentity.user_id.in_(numbers.values()), UserIdentity.kind == "bsuid", UserIdentity.value.not_in(bsuids)
+    )
+    strangers = set(await tx.scalars(others)) - {owners.get(one) for one in bsuids}
+    return {number: owner for number, owner in numbers.items() if owner in strangers}
+
+
+async def _release(tx: AsyncSession, numbers: Mapping[str, str]) -> None:
+    """Take numbers away from those who had them; what was said under them stays theirs."""
+    for user_id in sorted(set(numbers.values())):
+        await lock(tx, user_id)
+    if numbers:
+        await tx.execute(sa.delete(UserIdentity).where(UserIdentity.value.in_(numbers)))
 
 
 async def _create(tx: AsyncSession, identity: Identity, at: datetime, rollout: Rollout) -> User:
