@@ -14,6 +14,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.arrivals import Call
 from convo_service.services.messages import NewMessage
 from convo_service.settings import Settings
+from tests.bot import content, small
 from tests.cli.shell import Runner, installation
 from tests.databases import on
 
@@ -86,6 +87,21 @@ def test_merge(served: Runner, empty_url: str) -> None:
     assert [row["merged_by"] for row in document["merges"]] == ["command line"]
     assert counts(empty_url)["users"] == 1
     assert served("user", "merge", MARIA, "--into", LUCA).returncode == 1
+
+
+def test_an_import_after_an_erasure(run: Runner, empty_url: str, tmp_path: Path) -> None:
+    """The bot's file does not bring back who was erased, however her number is written there."""
+    bot = small(tmp_path / "bot.db")
+    made = installation(run, empty_url)
+    made.environment["KEY_PEPPER"] = "pepper"
+    made("import-legacy", str(bot.path))
+    before = content(empty_url)[1]
+    anna = json.loads(made("user", "export", "+393331111111").stdout)
+    assert made("user", "erase", "+393331111111", "--yes").returncode == 0
+    again = made("import-legacy", str(bot.path))
+    assert "1  people who were erased here" in again.stdout
+    assert "taken" not in again.stdout
+    assert len(content(empty_url)[1]) == len(before) - len(anna["messages"]) < len(before)
 
 
 @pytest.mark.parametrize("point", [crashing.ERASURE_BEGUN, crashing.ERASING, crashing.SCRUBBED])

@@ -29,6 +29,7 @@ class Count(StrEnum):
     PROFILES_INCOMPLETE = "incomplete profiles"
     IDENTITIES_REFUSED = "rows of a number that is none"
     IDS_REFUSED = "conversations without an id that could be used"
+    ERASED = "people who were erased here"
     IDS_TAKEN = "conversations whose id belongs to somebody else"
 
 
@@ -40,7 +41,7 @@ REPORT = {
         Count.TEXTS_MISSING, Count.TEXTS_MENDED, Count.SENDERS_UNKNOWN, Count.HOMELESS, Count.TIMES_TWICE,
         Count.TIMES_SKIPPED, Count.TIMES_MISSING, Count.TIMES_IN_FUTURE, Count.PROFILES_INCOMPLETE,
     ),
-    "refused": (Count.IDENTITIES_REFUSED, Count.IDS_REFUSED, Count.IDS_TAKEN),
+    "refused": (Count.IDENTITIES_REFUSED, Count.IDS_REFUSED, Count.IDS_TAKEN, Count.ERASED),
 }  # fmt: skip
 
 Tally = Counter[Count]

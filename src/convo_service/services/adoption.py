@@ -12,9 +12,10 @@ from convo_service.db.statements import Row, insert_all, update_all
 from convo_service.domain.adoption import Settled, Window, settle
 from convo_service.domain.legacy import BotMessage, BotProfile, Person, added, merged
 from convo_service.domain.tally import Count, Tally
-from convo_service.services import profiles, sizes, users
+from convo_service.services import profiles, sizes, tombstones, users
 from convo_service.services.arrivals import GENERAL
 from convo_service.services.known import Known
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
 
@@ -22,10 +23,12 @@ class Adoption:
     """Takes people over, by the settings of this installation; `now` is the wall clock.
 
     `is_current`: the tables are those of today, and not of the revision that adopts the bot, which knows no sizes yet.
+    `marker`: tells who was erased, and is not to come back; at the adoption nobody was.
     """
 
-    def __init__(self, settings: Settings, now: datetime, *, is_current: bool) -> None:
+    def __init__(self, settings: Settings, now: datetime, *, is_current: bool, marker: Marker | None = None) -> None:
         self._is_current = is_current
+        self._marker = marker
         self._timeout = settings.window.total_seconds()
         self._rollout = users.rollout(settings)
         self._now = now
@@ -37,8 +40,8 @@ class Adoption:
         What is here is read first and what is new written last, one statement per table: a batch costs the same few
         statements whether it holds one person or hundreds.
         """
-        here = Known(connection, people, self._claimed, lock=write)
         tally = Tally()
+        here = Known(connection, self._welcome(connection, people, tally), self._claimed, lock=write)
         rows = _Rows()
         for user_id, found in here.persons.items():
             person = replace(found, conversations=here.with_free_ids(user_id, found, tally))
@@ -57,6 +60,16 @@ class Adoption:
         else:
             self._claimed |= {row["remote_id"] for row in rows.new[RemoteId]}
         return tally
+
+    def _welcome(self, connection: sa.Connection, people: Sequence[Person], tally: Tally) -> Sequence[Person]:
+        """The people but those who were erased here: whoever came back since is somebody new, without a past."""
+        if self._marker is None:
+            return people
+        values = [identity.value for person in people for identity in person.identities]
+        erased = tombstones.erased(connection, values, self._marker)
+        welcome = [person for person in people if erased.isdisjoint(one.value for one in person.identities)]
+        tally[Count.ERASED] += len(people) - len(welcome)
+        return welcome
 
     def _add_user(self, rows: "_Rows", user_id: str, person: Person, settled: Settled, here: Known) -> str:
         """Make the user, or add to the one that is here; returns the cohort."""

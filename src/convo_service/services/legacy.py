@@ -13,6 +13,8 @@ from convo_service.db.legacy import BotTables, ForeignDatabase, is_the_bots, sna
 from convo_service.domain.legacy import Person, Reader
 from convo_service.domain.tally import Count, Tally
 from convo_service.services.adoption import Adoption
+from convo_service.services.pepper import Pepper
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
 MESSAGES_AT_ONCE = 2000  # a transaction of about a tenth of a second: a running service hardly waits for it
@@ -51,7 +53,8 @@ async def import_file(
     Raises ForeignDatabase, and sqlite3.Error when the file cannot be read.
     """
     reader = Reader(settings.legacy_zone, now)
-    adoption = Adoption(settings, now, is_current=True)
+    marker = Marker(await Pepper(database, settings).read())
+    adoption = Adoption(settings, now, is_current=True, marker=marker)
     tally = Tally()
     with snapshot(file) as source:
         if not is_the_bots(source):

@@ -71,8 +71,8 @@ async def arrive(
     named = [*([given] if given else []), *(normalise(alias) for alias in aliases)]
     owners = await _owners(tx, named)
     recycled = await _recycled(tx, named, owners)
-    for one in recycled:
-        owners.pop(one)
+    for number in recycled:
+        owners.pop(number)
     known = identity if given is None else next((owners[one.value] for one in named if one.value in owners), None)
     user = await lock(tx, known) if known is not None else await _create(tx, named[0], at, rollout)
     await _release(tx, recycled)
