@@ -1,4 +1,4 @@
-"""Erasures with their tombstones, merges, and the ids of stored responses, so that they can be deleted at OpenAI.
+"""Erasures with their tombstones, merges, and what is to be deleted at OpenAI: stored responses, old conversations.
 
 Code that does not know a user who is being erased would serve what is left of her, so this revision names no older one.
 """
@@ -48,6 +48,15 @@ def upgrade() -> None:
     )
     op.add_column("users", sa.Column("erasure_id", sa.String(64)))
     op.add_column("users", sa.Column("repeats_until", sa.DateTime(timezone=True)))
+    op.add_column("conversations", sa.Column("released_at", sa.DateTime(timezone=True)))
+    unreleased = sa.text("closed_at IS NOT NULL AND released_at IS NULL")
+    op.create_index(
+        "ix_conversations_closed_at",
+        "conversations",
+        ["closed_at"],
+        sqlite_where=unreleased,
+        postgresql_where=unreleased,
+    )
     op.add_column("model_calls", sa.Column("response_id", sa.String(128)))
     op.add_column("remote_garbage", sa.Column("erasure_id", sa.String(64)))
     op.create_index("ix_remote_garbage_erasure_id", "remote_garbage", ["erasure_id"])
@@ -57,6 +66,8 @@ def downgrade() -> None:
     op.drop_index("ix_remote_garbage_erasure_id", "remote_garbage")
     op.drop_column("remote_garbage", "erasure_id")
     op.drop_column("model_calls", "response_id")
+    op.drop_index("ix_conversations_closed_at", "conversations")
+    op.drop_column("conversations", "released_at")
     op.drop_column("users", "repeats_until")
     op.drop_column("users", "erasure_id")
     op.drop_table("merges")

@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     idle_summary_after_minutes: float = Field(60, ge=0, le=60 * 24 * 365, allow_inf_nan=False)
     user_summaries_per_day: int = Field(4, ge=0)
 
+    # None: for ever. A message is kept for longer than its webhook may be repeated.
+    retention_messages_days: float | None = Field(None, ge=8, le=36_500, allow_inf_nan=False)
+    retention_summaries_days: float | None = Field(None, ge=1, le=36_500, allow_inf_nan=False)
+    retention_remotes_days: float | None = Field(None, ge=1, le=36_500, allow_inf_nan=False)
+
     bootstrap_admin_key: SecretStr | None = None
     key_pepper: SecretStr | None = None
 

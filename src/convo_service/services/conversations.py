@@ -206,7 +206,7 @@ class ConversationService:
             if attempt.plan.reason.leaves_a_usable_conversation and not is_command and not patience.is_over:
                 # Closed by the sweep or not: the one that the rollover is owed to.
                 stale = await windows.current_or_last(tx, attempt.user_id, attempt.plan.topic)
-                if stale is not None and stale.owed_items is not None and not claimed.sends_seed:
+                if stale is not None and not _is_usable(stale, sends_seed=claimed.sends_seed):
                     stale = None
             refused = isinstance(error, UpstreamRefused)
             await openings.release(tx, opening, answered=stale is not None and claimed.is_own, refused=refused)
@@ -237,3 +237,8 @@ class ConversationService:
                 if not await openings.is_busy(tx, user_id, topic):
                     return
         raise OpeningInProgress(retry_after=1)
+
+
+def _is_usable(conversation: Conversation, *, sends_seed: bool) -> bool:
+    """Whether OpenAI still has it, with its seed in it or in the turn that comes."""
+    return conversation.released_at is None and (conversation.owed_items is None or sends_seed)

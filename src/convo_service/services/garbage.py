@@ -100,7 +100,8 @@ async def _claim(tx: AsyncSession, remote_id: str) -> int | None:
     )
     if tries is None:
         return None
-    if await tx.scalar(sa.select(Conversation.id).where(Conversation.id == remote_id).limit(1)) is None:
+    used = sa.select(Conversation.id).where(Conversation.id == remote_id, Conversation.released_at.is_(None))
+    if await tx.scalar(used.limit(1)) is None:
         return tries
     log.error("garbage_in_use", conversation=remote_id)
     await tx.execute(sa.delete(RemoteGarbage).where(RemoteGarbage.remote_id == remote_id))

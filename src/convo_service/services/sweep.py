@@ -14,6 +14,7 @@ from convo_service.services.garbage import Garbage
 from convo_service.services.owed import Owed
 from convo_service.services.pepper import Pepper
 from convo_service.services.reserve import Reserve
+from convo_service.services.retention import Retention
 from convo_service.settings import Settings
 
 
@@ -35,6 +36,7 @@ class Sweep:
             done += await Reserve(self.database, self.llm, self.settings.conversation_reserve).run_once()
         pepper = Pepper(self.database, self.settings)
         done += await Erasures(self.database, self.settings, self.clock, pepper).run_once()
+        done += await Retention(self.database, self.settings, self.clock).run_once()
         async with self.database.write.begin() as tx:
             done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
         return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())

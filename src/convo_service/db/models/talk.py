@@ -36,6 +36,7 @@ class Conversation(Base, kw_only=True):
         _partial("ix_conversations_template", "template", "last_message_at", "id", where="template IS NOT NULL"),
         sa.Index("ix_conversations_created_reason", "created_reason", "last_message_at", "id"),
         sa.Index("ix_conversations_created_at", "created_at"),
+        _partial("ix_conversations_closed_at", "closed_at", where="closed_at IS NOT NULL AND released_at IS NULL"),
         _partial(
             "ix_conversations_parent", "user_id", "parent_conversation_id", where="parent_conversation_id IS NOT NULL"
         ),
@@ -55,6 +56,7 @@ class Conversation(Base, kw_only=True):
     last_inbound_at: Mapped[datetime]  # what the window is judged on
     inbound_received_at: Mapped[datetime]  # wall clock of that message: the sweep waits for both
     closed_at: Mapped[datetime | None] = mapped_column(default=None)  # wall clock
+    released_at: Mapped[datetime | None] = mapped_column(default=None)  # since then it is not kept at OpenAI
     created_reason: Mapped[str] = mapped_column(Word)
     closed_reason: Mapped[str | None] = mapped_column(Word, default=None)
     parent_conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
