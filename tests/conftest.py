@@ -129,8 +129,14 @@ def env() -> dict[str, object]:
 
 @pytest.fixture
 def settings(database_url: str, env: dict[str, object]) -> Settings:
-    """The defaults, on this test's database; without a reserve, so that a test sees each call where it belongs."""
-    given = {"database_url": database_url, "key_pepper": "pepper", "conversation_reserve": 0, **env}
+    """The defaults, on this test's database; without a reserve, so that a test sees each call where it belongs.
+
+    The tests' clock stands still, so a user writes all that she does in one minute.
+    """
+    given = {
+        "database_url": database_url, "key_pepper": "pepper", "conversation_reserve": 0,
+        "user_turns_per_minute": 10_000, "user_resets_per_hour": 10_000, **env,
+    }  # fmt: skip
     return Settings(_env_file=None, **given)  # type: ignore[arg-type]
 
 
@@ -143,7 +149,7 @@ def llm(emulator: Emulator, clock: Clock) -> LLMClient:
 @pytest.fixture
 async def app(settings: Settings, llm: LLMClient, clock: Clock) -> AsyncIterator[FastAPI]:
     """The service."""
-    app = create_app(settings, llm=llm, clock=clock)
+    app = create_app(settings, llm=llm, clock=clock, books_every=3600)  # no statement that a test did not ask for
     async with app.router.lifespan_context(app):
         yield app
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +29,9 @@ from convo_service.routes import (
 )
 from convo_service.routes.deps import Services, only_known_parameters
 from convo_service.routes.middleware import RequestEdge
+from convo_service.services import bookkeeping
 from convo_service.services.arrivals import Clock
+from convo_service.services.budgets import Budgets
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
 from convo_service.services.keys import Keys
@@ -49,30 +52,41 @@ def utc_now() -> datetime:
 
 
 def create_app(
-    settings: Settings, *, llm: LLMClient | None = None, clock: Clock = utc_now, beside: Beside | None = None
+    settings: Settings,
+    *,
+    llm: LLMClient | None = None,
+    clock: Clock = utc_now,
+    beside: Beside | None = None,
+    books_every: float = bookkeeping.EVERY_SECONDS,
 ) -> FastAPI:
     """Assemble the service. `llm` and `clock` are given by whoever plays another world: tests, demo, emulator.
 
-    `beside` is what runs as long as the app does, on the same database: the worker.
+    `beside` is what runs as long as the app does, on the same database: the worker. `books_every` so many seconds it is
+    written down what keys and users have used.
     """
     database = open_database(settings.database_url)
     client = llm or openai_client(settings)
+    keys, budgets = Keys(database, settings), Budgets(settings, clock)
+    service = ConversationService(database, client, settings, clock, budgets)
+    books = bookkeeping.beside((keys.note_uses, partial(budgets.counts.settle, database)), books_every)
     app = FastAPI(
         title="convo_service",
         version=version("convo-service"),
         description="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
-        lifespan=_lifespan(database, client, beside(Sweep(database, client, settings, clock)) if beside else None),
+        lifespan=_lifespan(
+            database, client, books, beside(Sweep(database, client, settings, clock)) if beside else nullcontext()
+        ),
         dependencies=[Depends(only_known_parameters)],
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be an answer without a key, and to the host that a caller names
     )
-    service = ConversationService(database, client, settings, clock)
     app.state.services = Services(
         settings=settings,
         clock=clock,
         database=database,
-        keys=Keys(database, settings),
+        keys=keys,
+        budgets=budgets,
         conversations=service,
         turns=Turns(database, client, service, settings, clock),
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
@@ -93,11 +107,16 @@ def openai_client(settings: Settings) -> LLMClient:
     return LLMClient(api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url)
 
 
-def _lifespan(database: Database, client: LLMClient, beside: AbstractAsyncContextManager[None] | None) -> Any:
+def _lifespan(
+    database: Database,
+    client: LLMClient,
+    books: AbstractAsyncContextManager[None],
+    worker: AbstractAsyncContextManager[None],
+) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(asyncio.to_thread(client.warm))
-        async with beside or nullcontext():
+        async with books, worker:
             yield
         await settle()
         await warming

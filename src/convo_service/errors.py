@@ -74,7 +74,7 @@ class InvalidJson(ConvoError):
 
 
 class InvalidApiKey(ConvoError):
-    """No key, or one that is unknown or revoked."""
+    """No key, or one that is unknown, expired or revoked."""
 
     status_code = 401
     code = "invalid_api_key"
@@ -207,10 +207,38 @@ class SummaryInProgress(ConvoError):
     title = "A summary of this conversation is being made"
 
 
-class SummaryBudgetSpent(ConvoError):
-    """The model has written all the summaries that a user may have in a day."""
+class TooMany(ConvoError):
+    """Something was asked for more often than it may be; what came with the request is not stored."""
 
     status_code = 429
+    code = "too_many"
+    title = "Too many; repeat the request later"
+
+
+class RateLimited(TooMany):
+    """A key has made all the requests that it may in a minute."""
+
+    code = "rate_limited"
+    title = "This key's requests of this minute are used up; repeat the request"
+
+
+class TurnBudgetSpent(TooMany):
+    """A user has sent all the messages that she may in a minute."""
+
+    code = "turn_budget_spent"
+    title = "This user's messages of this minute are used up; the message is not stored, repeat the request"
+
+
+class ResetBudgetSpent(TooMany):
+    """A user has had all the resets that she may in an hour."""
+
+    code = "reset_budget_spent"
+    title = "This user's resets of this hour are used up; nothing was stored or closed"
+
+
+class SummaryBudgetSpent(TooMany):
+    """The model has written all the summaries that a user may have in a day."""
+
     code = "summary_budget_spent"
     title = "This user's summaries of the last 24 hours are used up"
 

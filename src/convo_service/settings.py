@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     retention_messages_days: float | None = Field(None, ge=8, le=36_500, allow_inf_nan=False)
     retention_summaries_days: float | None = Field(None, ge=1, le=36_500, allow_inf_nan=False)
     retention_remotes_days: float | None = Field(None, ge=1, le=36_500, allow_inf_nan=False)
+    rate_limit_per_minute: int = Field(6000, ge=1)
+    user_turns_per_minute: int = Field(60, ge=1)
+    user_resets_per_hour: int = Field(10, ge=1)
 
     bootstrap_admin_key: SecretStr | None = None
     key_pepper: SecretStr | None = None

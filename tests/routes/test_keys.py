@@ -137,7 +137,7 @@ async def test_a_pepper_that_nobody_set(
     """Without KEY_PEPPER one is made once, and every replica of the installation uses the same."""
     _, key = await made.create("x", Scope.ADMIN, now=clock())
     replica = Keys(app.state.services.database, settings)
-    assert (await replica.authenticate(key)).scope == Scope.ADMIN
+    assert (await replica.authenticate(key, now=clock())).scope == Scope.ADMIN
     assert (await http.get("/users", headers={"Authorization": f"Bearer {key}"})).status_code == 200
     if file := settings.sqlite_file:
         pepper = file.with_name(f"{file.name}.pepper")
@@ -149,4 +149,4 @@ async def test_another_pepper_knows_no_key(app: FastAPI, made: Keys, settings: S
     _, key = await made.create("x", Scope.ADMIN, now=clock())
     other = settings.model_copy(update={"key_pepper": SecretStr("another")})
     with pytest.raises(InvalidApiKey):
-        await Keys(app.state.services.database, other).authenticate(key)
+        await Keys(app.state.services.database, other).authenticate(key, now=clock())

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import Database
 from convo_service.errors import InsufficientScope, InvalidApiKey, InvalidRequest
 from convo_service.services.arrivals import Clock
+from convo_service.services.budgets import Budgets
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
 from convo_service.services.keys import Holder, Keys, Scope
@@ -31,6 +32,7 @@ class Services:
     clock: Clock
     database: Database
     keys: Keys
+    budgets: Budgets
     conversations: ConversationService
     turns: Turns
     previews: Previews
@@ -73,10 +75,12 @@ Now = Annotated[datetime, Depends(get_now)]
 async def get_holder(
     services: Wired, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Holder:
-    """Who asks."""
+    """Who asks; raises RateLimited when the key does so too often."""
     if credentials is None:
         raise InvalidApiKey
-    return await services.keys.authenticate(credentials.credentials)
+    holder = await services.keys.authenticate(credentials.credentials, now=services.clock())
+    services.budgets.admit(holder.key_id)
+    return holder
 
 
 def needs(*scopes: Scope) -> Any:

@@ -1,7 +1,7 @@
 """A route for what is called with every message: declared like any other, without the framework's work in each call."""
 
 import inspect
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from convo_service.errors import InvalidApiKey
 from convo_service.routes.deps import Services, scopes_of
-from convo_service.services.keys import Scope
+from convo_service.services.keys import Holder
 
 JSON = "application/json"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -34,8 +34,10 @@ class SlimRoute(APIRoute):
         async def handle(request: Request) -> Response:
             services: Services = request.app.state.services
             body = await _body(request, model)
-            if body is None or not await _may(request, services, scopes):
+            holder = await _holder(request, services) if body is not None else None
+            if body is None or holder is None or holder.scope not in scopes:
                 return await usual(request)
+            services.budgets.admit(holder.key_id)
             response = Response()
             more = {"response": response} if wants_response else {}
             result: BaseModel | Response = await self.endpoint(body=body, services=services, **more)
@@ -56,12 +58,12 @@ async def _body(request: Request, model: type[BaseModel]) -> BaseModel | None:
         return None
 
 
-async def _may(request: Request, services: Services, scopes: Collection[Scope]) -> bool:
-    """Whether the key is good, and of one of these scopes."""
+async def _holder(request: Request, services: Services) -> Holder | None:
+    """Who asks; None without a good key."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        return False
+        return None
     try:
-        return (await services.keys.authenticate(key)).scope in scopes
+        return await services.keys.authenticate(key, now=services.clock())
     except InvalidApiKey:
-        return False
+        return None

@@ -49,7 +49,7 @@ async def of_database(database: Database, settings: Settings, now: datetime) -> 
             return
         yield Check("database", "ok", f"{settings.database_address} answers, at revision {revision}")
         yield await _clock(tx, now)
-        yield await _keys(tx, settings)
+        yield await _keys(tx, settings, now)
         yield await _sweep(tx, settings, now)
         yield await _summaries(tx, settings, now)
 
@@ -75,8 +75,8 @@ async def _clock(tx: AsyncSession, now: datetime) -> Check:
     return Check("clock", "problem", f"{apart:.0f} s apart from the database's", "Set both by NTP")
 
 
-async def _keys(tx: AsyncSession, settings: Settings) -> Check:
-    count = int(await tx.scalar(sa.select(sa.func.count()).where(ApiKey.revoked_at.is_(None))) or 0)
+async def _keys(tx: AsyncSession, settings: Settings, now: datetime) -> Check:
+    count = sum(key.is_live(now) for key in await tx.scalars(sa.select(ApiKey)))
     if count or settings.bootstrap_admin_key is not None:
         bootstrap = ", and BOOTSTRAP_ADMIN_KEY" if settings.bootstrap_admin_key is not None else ""
         return Check("keys", "ok", f"{count} active{bootstrap}")

@@ -26,6 +26,7 @@ from convo_service.errors import (
 from convo_service.llm.client import LLMClient
 from convo_service.services import ledger, messages, openings, owing, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
+from convo_service.services.budgets import Budgets
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import Opener
 from convo_service.services.openings import Attempt, FenceLost
@@ -43,8 +44,11 @@ CONTENTION_TRIES = 3
 class ConversationService:
     """Gets or creates, resets and closes conversations."""
 
-    def __init__(self, database: Database, llm: LLMClient, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, llm: LLMClient, settings: Settings, clock: Clock, budgets: Budgets | None = None
+    ) -> None:
         self._database = database
+        self._budgets = budgets or Budgets(settings, clock)
         self._settings = settings
         self._clock = clock
         self._seeds = SeedMaker(settings)
@@ -56,6 +60,16 @@ class ConversationService:
 
     async def get_or_create(self, call: Call) -> Answer:
         """Store the message, decide the window, and return the conversation to use at OpenAI.
+
+        Raises TurnBudgetSpent and ResetBudgetSpent, before anything is stored, and what `place` raises.
+        """
+        with self._budgets.of_message(call) as spending:
+            answer = await self.place(call)
+            spending.is_nothing_new = answer.duplicate
+        return answer
+
+    async def place(self, call: Call) -> Answer:
+        """The same for a message that counts in no budget: it was counted before.
 
         Raises UpstreamUnavailable when there is no usable conversation (the message is kept), OpeningInProgress when
         another request has been opening it for too long, DatabaseUnavailable, and the errors of bad input.
@@ -90,10 +104,14 @@ class ConversationService:
         raise DatabaseUnavailable
 
     async def reset(self, user_id: str, *, topic: str = GENERAL, forget: bool = False) -> Conversation:
-        """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone."""
+        """Close and open by hand, as `/new` does; `forget` seeds the new one with the profile alone.
+
+        Raises ResetBudgetSpent.
+        """
         check_topic(topic, self._settings)
         patience = Patience()
-        return await in_time(self._reset(user_id, topic, forget=forget, patience=patience), patience)
+        with self._budgets.of_reset(user_id):
+            return await in_time(self._reset(user_id, topic, forget=forget, patience=patience), patience)
 
     async def _reset(self, user_id: str, topic: str, *, forget: bool, patience: Patience) -> Conversation:
         while not patience.is_over:

@@ -243,7 +243,7 @@ class Turns:
     async def _move(self, begun: Begun) -> None:
         """OpenAI has lost the conversation: close it, and let the message open the next one."""
         await self._conversations.lose(begun.answer.conversation, begun.message)
-        begun.answer = await self._conversations.get_or_create(begun.call)
+        begun.answer = await self._conversations.place(begun.call)
 
     async def _answered(self, begun: Begun, reply: Reply | None) -> Answered:
         return Answered(

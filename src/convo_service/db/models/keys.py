@@ -20,6 +20,23 @@ class ApiKey(Base, kw_only=True):
     digest: Mapped[str] = mapped_column(sa.String(64))
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
+    expires_at: Mapped[datetime | None] = mapped_column(default=None)
+    last_used_at: Mapped[datetime | None] = mapped_column(default=None)  # to the minute
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class RateCount(Base, kw_only=True):
+    """What all replicas together have counted of something in one window of time; gone when that is over."""
+
+    __tablename__ = "rate_counts"
+    __table_args__ = (sa.Index("ix_rate_counts_ends_at", "ends_at"),)
+
+    name: Mapped[str] = mapped_column(Id, primary_key=True)
+    ends_at: Mapped[float] = mapped_column(sa.Double, primary_key=True)  # seconds since 1970
+    used: Mapped[int]
 
 
 class InstallationSecret(Base, kw_only=True):

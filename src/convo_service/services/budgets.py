@@ -1,0 +1,83 @@
+"""How much a key and a user may have in a time: requests, turns, and resets."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.strategies import FixedWindowRateLimiter
+
+from convo_service.domain.commands import command_length
+from convo_service.domain.identities import USER_ID, normalise
+from convo_service.errors import RateLimited, ResetBudgetSpent, TooMany, TurnBudgetSpent
+from convo_service.services.arrivals import Call, Clock
+from convo_service.services.counts import Counts
+from convo_service.settings import Settings
+
+
+class Spending:
+    """What one request has used of a user's budgets so far."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[RateLimitItem, str]] = []
+        self.is_nothing_new = False  # a repeat, which was counted the first time
+
+
+class Budgets:
+    """Counts by name, without asking the database: of a user, by the name that the request has for her."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.counts = Counts(clock)
+        self._clock = clock
+        self._limiter = FixedWindowRateLimiter(self.counts)
+        self._commands = settings.reset_words
+        self._requests = RateLimitItemPerMinute(settings.rate_limit_per_minute, namespace="requests")
+        self._turns = RateLimitItemPerMinute(settings.user_turns_per_minute, namespace="turns")
+        self._resets = RateLimitItemPerHour(settings.user_resets_per_hour, namespace="resets")
+
+    def admit(self, key_id: str) -> None:
+        """Count a request of a key; raises RateLimited."""
+        self._take(self._requests, key_id, RateLimited)
+
+    @contextmanager
+    def of_message(self, call: Call) -> Iterator[Spending]:
+        """Count a message, and a reset when it is `/new`, unless the block fails or says that it is nothing new.
+
+        Raises TurnBudgetSpent and ResetBudgetSpent, before anything is stored, and InvalidIdentity.
+        """
+        with self._spending() as spending:
+            if call.message is not None:
+                name = call.identity if USER_ID.fullmatch(call.identity) else normalise(call.identity).value
+                self._spend(spending, self._turns, name, TurnBudgetSpent)
+                if command_length(call.message.text, self._commands):
+                    self._spend(spending, self._resets, name, ResetBudgetSpent)
+            yield spending
+
+    @contextmanager
+    def of_reset(self, user_id: str) -> Iterator[None]:
+        """Count a reset by hand, unless the block fails; raises ResetBudgetSpent."""
+        with self._spending() as spending:
+            self._spend(spending, self._resets, user_id, ResetBudgetSpent)
+            yield
+
+    @contextmanager
+    def _spending(self) -> Iterator[Spending]:
+        spending = Spending()
+        try:
+            yield spending
+        except BaseException:
+            spending.is_nothing_new = True
+            raise
+        finally:
+            if spending.is_nothing_new:
+                for limit, name in spending.taken:
+                    self._limiter.hit(limit, name, cost=-1)
+
+    def _spend(self, spending: Spending, limit: RateLimitItem, name: str, error: type[TooMany]) -> None:
+        spending.taken.append((limit, name))
+        self._take(limit, name, error)
+
+    def _take(self, limit: RateLimitItem, name: str, error: type[TooMany]) -> None:
+        if not self._limiter.hit(limit, name):
+            left = self._limiter.get_window_stats(limit, name).reset_time - self._clock().timestamp()
+            raise error(retry_after=max(math.ceil(left), 1))
