@@ -11,7 +11,11 @@ from tests.cli.shell import Runner
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """An environment with a database of this test's own and nothing else of ours."""
-    kept = {name: os.environ[name] for name in os.environ if name in {"PATH", "HOME", "LANG"} or "COVERAGE" in name}
+    kept = {
+        name: os.environ[name]
+        for name in os.environ
+        if name in {"PATH", "HOME", "LANG", "PYTHONPATH"} or "COVERAGE" in name
+    }
     return {**kept, "DATABASE_URL": f"sqlite:///{tmp_path / 'data' / 'convo.db'}"}
 
 

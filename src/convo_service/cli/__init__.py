@@ -4,7 +4,7 @@ import typer
 
 from convo_service.cli.checking import config, doctor
 from convo_service.cli.database import import_legacy, migrate
-from convo_service.cli.keys import create_key, list_keys, revoke_key, rotate_key
+from convo_service.cli.keys import create_key, list_keys, revoke_key, rotate_key, show_scopes
 from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
 from convo_service.cli.simulating import simulate
@@ -33,6 +33,7 @@ keys_app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_i
 keys_app.command("create")(create_key)
 keys_app.command("list")(list_keys)
 keys_app.command("rotate")(rotate_key)
+keys_app.command("scopes")(show_scopes)
 keys_app.command("revoke")(revoke_key)
 app.add_typer(keys_app, name="keys")
 

@@ -1,8 +1,8 @@
-"""The commands `keys create`, `keys list`, `keys rotate` and `keys revoke`."""
+"""The commands `keys create`, `keys list`, `keys rotate`, `keys revoke` and `keys scopes`."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,6 +71,26 @@ def revoke_key(key: Which) -> None:
     if not key.isprintable() or not _with_keys(lambda keys: keys.revoke(key, now=_now())):
         stop("No key has this id or prefix; see `convo-service keys list`.", status=FAILED)
     typer.echo("revoked")
+
+
+def show_scopes() -> None:
+    """Show which scopes may call which route, as the published contract has it."""
+    from convo_service.app import create_app
+    from convo_service.services.keys import Scope
+
+    paths = create_app(read_settings()).openapi()["paths"]
+    typer.echo("  ".join(Scope) + "  route")
+    for path, operations in sorted(paths.items()):
+        for method, operation in operations.items():
+            marks = "  ".join(f"{_mark(operation, scope):<{len(scope)}}" for scope in Scope)
+            typer.echo(f"{marks}  {method.upper():<6} {path}")
+
+
+def _mark(operation: dict[str, Any], scope: "Scope") -> str:
+    security = operation.get("security")
+    if not security:
+        return "no key"
+    return "yes" if scope in security[0]["key"] else "-"
 
 
 def _with_keys(work: "Callable[[Keys], Awaitable[Result]]") -> Result:
