@@ -144,6 +144,8 @@ def _apps(filled: Filled, emulator: str) -> dict[str, Any]:
         openai_api_key="sk-emulator",
         openai_base_url=f"{emulator}/v1",
         max_conversation_messages=10**9,
+        rate_limit_per_minute=10**9,
+        user_turns_per_minute=10**9,
     )
     return {
         "service": create_app(settings),

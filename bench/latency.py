@@ -126,7 +126,14 @@ def _length(messages: int) -> str:
 async def _world(given: argparse.Namespace, url: str, talk: Sequence[Exchange]) -> AsyncIterator[World]:
     clock = StillClock(talk[0].sent_at)
     told = instructions(given.instructions_tokens, tokens)
-    settings = Settings(_env_file=None, database_url=url, key_pepper="pepper", openai_model=MODEL, instructions=told)
+    settings = Settings(
+        _env_file=None,
+        database_url=url,
+        key_pepper="pepper",
+        openai_model=MODEL,
+        instructions=told,
+        user_turns_per_minute=10**9,
+    )
     pace = Pace(given.model_ms / 1000, given.prefill_us / 1e6, given.output_us / 1e6)
     async with AsyncExitStack() as stack:
         emulators = Emulator(pace=pace, clock=clock.seconds), Emulator(pace=pace, clock=clock.seconds)

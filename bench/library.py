@@ -84,7 +84,10 @@ class Ours(Library):
         from convo_service.settings import Settings
 
         await asyncio.to_thread(command.upgrade, migrations.config(self._url), "head")
-        settings = Settings(_env_file=None, database_url=self._url, max_conversation_messages=10**9)
+        most = 10**9
+        settings = Settings(
+            _env_file=None, database_url=self._url, max_conversation_messages=most, user_turns_per_minute=most
+        )
         llm = LLMClient.against(Emulator())
         self._service = ConversationService(open_database(self._url), llm, settings, utc_now)
 

@@ -45,6 +45,7 @@ _KNOBS = {
     "idle_summary_after_minutes": 60,
     "user_summaries_per_day": 1000,
     "rate_limit_per_minute": 1_000_000,
+    "user_turns_per_minute": 1_000_000,
     "worker_enabled": False,
 }
 

@@ -21,13 +21,15 @@ BIN = Path(sys.executable).parent  # not resolved: the links of a virtual enviro
 KEY = "csk_bench_" + "0" * 32
 START_SECONDS, STOP_SECONDS = 60, 15
 # The worker stays off, so that every call that the emulator counts was made while a user waited; and the bench is
-# one key that is faster than the limit of one key.
+# one key that is faster than the limits of one key and of one user.
 KNOBS = {
     "OPENAI_API_KEY": "sk-emulator",
     "BOOTSTRAP_ADMIN_KEY": KEY,
     "KEY_PEPPER": "pepper",
     "WORKER_ENABLED": "false",
     "RATE_LIMIT_PER_MINUTE": "1000000",
+    "USER_TURNS_PER_MINUTE": "1000000",
+    "USER_RESETS_PER_HOUR": "1000000",
     "LOG_FORMAT": "json",
 }
 

@@ -71,6 +71,9 @@ def made_app(file: Path, emulator: Emulator, clock: Clock) -> FastAPI:
             summary_min_tokens=0,
             max_message_chars=100,  # long texts take long to make
             topics="explicit",
+            rate_limit_per_minute=10**9,  # the clock stands still
+            user_turns_per_minute=10**9,
+            user_resets_per_hour=10**9,
         ),
         llm=LLMClient.against(emulator),
         clock=clock,

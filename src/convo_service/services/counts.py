@@ -21,6 +21,9 @@ QUIET = 4
 AT_ONCE = 1000  # rows of one statement
 
 
+Name = tuple[str, float]  # of a count, and the end of its window
+
+
 @dataclass(slots=True)
 class Count:
     """One name in one window."""
@@ -44,30 +47,30 @@ class Counts(Storage):
         super().__init__()
         self._clock = clock
         self._windows: dict[float, dict[str, Count]] = {}  # by their ends
-        self._owed: set[tuple[float, str]] = set()
+        self._owed: set[Name] = set()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and return how many that makes; a negative amount takes back."""
         now = self._clock().timestamp()
-        ends_at = now - now % expiry + expiry
+        ends_at, name = now - now % expiry + expiry, _hidden(key)
         window = self._windows.setdefault(ends_at, {})
-        if amount < 0 and key not in window:
+        if amount < 0 and name not in window:
             return 0  # what is taken back was counted in a window that is over
-        count = window.setdefault(key, Count())
+        count = window.setdefault(name, Count())
         count.untold += amount
         if count.untold and (count.told or expiry > MINUTE or count.untold > QUIET):
-            self._owed.add((ends_at, key))
+            self._owed.add((name, ends_at))
         return count.total
 
     def get(self, key: str) -> int:
         """How many it is now."""
-        ends_at = self.get_expiry(key)
-        return self._windows[ends_at][key].total if ends_at in self._windows else 0
+        window = self._windows.get(self.get_expiry(key), {})
+        return window[_hidden(key)].total if window else 0
 
     def get_expiry(self, key: str) -> float:
         """When its window ends, in seconds since 1970."""
-        now = self._clock().timestamp()
-        return next((ends for ends, window in self._windows.items() if ends > now and key in window), now)
+        now, name = self._clock().timestamp(), _hidden(key)
+        return next((ends for ends, window in self._windows.items() if ends > now and name in window), now)
 
     def check(self) -> bool:
         """Memory is always there."""
@@ -82,45 +85,50 @@ class Counts(Storage):
     def clear(self, key: str) -> None:
         """Forget what was counted here of one name."""
         for window in self._windows.values():
-            window.pop(key, None)
+            window.pop(_hidden(key), None)
 
     async def settle(self, database: Database) -> None:
         """Tell the others what was counted here, learn what they counted, and forget windows that are over."""
         now = self._clock().timestamp()
         for ended in [ends for ends in self._windows if ends <= now]:
             del self._windows[ended]
-        owed, self._owed = sorted(self._owed), set()
-        mine = {(_hidden(key), ends): count for ends, key in owed if (count := self._windows.get(ends, {}).get(key))}
-        if not mine:
+        if not self._windows:
             return
-        sent = {name: count.untold for name, count in mine.items()}
+        owed, self._owed = self._owed, set()
+        told = {(name, ends): count.untold for name, ends in owed if (count := self._find(name, ends)).untold}
         try:
-            async with database.write.begin() as tx:
-                totals = await _add(tx, sent)
-                await tx.execute(sa.delete(RateCount).where(RateCount.ends_at <= now))
+            async with (database.write if told else database.read).begin() as tx:
+                if told:
+                    await _add(tx, told, now)
+                known = await _known(tx, now)
         except BaseException:
-            self._owed.update(owed)
+            self._owed |= owed
             raise
-        for name, count in mine.items():
-            count.told, count.untold = totals[name], count.untold - sent[name]
+        for (name, ends), used in known.items():
+            count = self._find(name, ends)
+            count.told, count.untold = used, count.untold - told.get((name, ends), 0)
+
+    def _find(self, name: str, ends: float) -> Count:
+        return self._windows.setdefault(ends, {}).setdefault(name, Count())
 
 
-Name = tuple[str, float]  # of a count, and the end of its window
-
-
-async def _add(tx: AsyncSession, amounts: dict[Name, int]) -> dict[Name, int]:
-    """Add to the counts that all replicas share, in one order for everybody, and return what they are now."""
+async def _add(tx: AsyncSession, amounts: dict[Name, int], now: float) -> None:
+    """Add to the counts that all replicas share, in one order for everybody, and remove those that are over."""
     dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
     rows = [{"name": name, "ends_at": ends, "used": used} for (name, ends), used in sorted(amounts.items())]
-    totals: dict[Name, int] = {}
     for begin in range(0, len(rows), AT_ONCE):
         insert = dialect.insert(RateCount).values(rows[begin : begin + AT_ONCE])
-        added = insert.on_conflict_do_update(
-            index_elements=[RateCount.name, RateCount.ends_at],
-            set_={"used": RateCount.used + insert.excluded.used},
-        ).returning(RateCount.name, RateCount.ends_at, RateCount.used)
-        totals |= {(row.name, row.ends_at): row.used for row in await tx.execute(added)}
-    return totals
+        added = {"used": RateCount.used + insert.excluded.used}
+        key = [RateCount.name, RateCount.ends_at]
+        await tx.execute(insert.on_conflict_do_update(index_elements=key, set_=added))
+    await tx.execute(sa.delete(RateCount).where(RateCount.ends_at <= now))
+
+
+async def _known(tx: AsyncSession, now: float) -> dict[Name, int]:
+    found = await tx.execute(
+        sa.select(RateCount.name, RateCount.ends_at, RateCount.used).where(RateCount.ends_at > now)
+    )
+    return {(row.name, row.ends_at): row.used for row in found}
 
 
 def _hidden(key: str) -> str:
