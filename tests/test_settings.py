@@ -24,6 +24,9 @@ def test_defaults() -> None:
     assert settings.reset_words == {"/new", "/nuova", "/reset"}
     assert (settings.summary_tokens, settings.summary_language, settings.topics) == (300, "it", "off")
     assert settings.conversation_reserve == 10
+    assert (settings.rate_limit_per_minute, settings.user_turns_per_minute, settings.user_resets_per_hour) == (
+        6000, 60, 10,
+    )  # fmt: skip
 
 
 def test_process_environment_beats_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -96,6 +99,9 @@ def test_database_urls(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -
         ("DATABASE_URL", "postgresql://u@h/d?wrong=short"),
         ("DATABASE_URL", "postgresql://u@h/d?pgbouncer=short"),
         ("BOOTSTRAP_ADMIN_KEY", "short"),
+        ("RATE_LIMIT_PER_MINUTE", "0"),
+        ("USER_TURNS_PER_MINUTE", "-1"),
+        ("USER_RESETS_PER_HOUR", "many"),
         ("SUMMARY_LANGUAGE", "de"),
         ("TOPICS", "sometimes"),
         ("ROLLOUT_PERCENT", "101"),
