@@ -335,3 +335,17 @@ def test_a_reserve_is_not_lost(empty_url: str) -> None:
     found = sa.text("SELECT remote_id, why, not_before, tries FROM remote_garbage")
     rows = on(empty_url, lambda connection: connection.execute(found).all())
     assert [tuple(row) for row in rows] == [("conv_1", "downgraded", 0, 0)]
+
+
+def test_a_key_with_an_end_is_not_prolonged(empty_url: str) -> None:
+    """Code that knows no end of a key refuses one that has it, and takes the others."""
+    config = migrations.config(empty_url)
+    command.upgrade(config, "0021")
+    row = "('key_{0}', 'x', 'admin', 'csk_{0}', 'd', '2026-10-01 00:00:00+00:00', {1})"
+    ends = {"a": "'2026-11-01 00:00:00+00:00'", "b": "'2099-01-01 00:00:00+00:00'", "c": "NULL"}
+    rows = ", ".join(row.format(name, end) for name, end in ends.items())
+    columns = "id, name, scope, prefix, digest, created_at, expires_at"
+    on(empty_url, execute(f"INSERT INTO api_keys ({columns}) VALUES {rows}"))  # noqa: S608
+    command.downgrade(config, "-1")
+    found = sa.text("SELECT id FROM api_keys WHERE revoked_at IS NULL")
+    assert on(empty_url, lambda connection: [row[0] for row in connection.execute(found)]) == ["key_c"]

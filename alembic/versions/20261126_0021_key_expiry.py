@@ -1,6 +1,7 @@
 """Keys get an end and their last use, and what keys and users have used of their rates is counted for all replicas.
 
-Code that does not know the end would let an expired key in, so this revision names no older one.
+Code that does not know the end would let an expired key in, so this revision names no older one, and keys that have an
+end are revoked when it is taken back.
 """
 
 import sqlalchemy as sa

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -136,8 +137,24 @@ async def test_the_last_use(made: Keys, http: httpx.AsyncClient, database: Datab
         await made.note_uses()
         seen += [one.last_used_at for one in await made.all()]
         clock.advance(seconds=25)
-    first = MONDAY
-    assert seen == [first, first, first, first + timedelta(seconds=75)]
+    assert seen == [MONDAY, MONDAY, MONDAY, MONDAY + timedelta(seconds=75)]
+
+
+async def test_nothing_to_note(made: Keys, database: Database, clock: Clock) -> None:
+    """A key that was noted less than a minute ago costs no statement."""
+    _, key = await made.create("x", Scope.DASHBOARD, now=clock())
+    await made.authenticate(key, now=clock())
+    await made.note_uses()
+    await made.authenticate(key, now=clock.advance(seconds=59))
+    said: list[Any] = []
+    for engine in database.engines:
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    await made.note_uses()
+    assert said == []
+    clock.advance(seconds=1)
+    await made.authenticate(key, now=clock())
+    await made.note_uses()
+    assert any("last_used_at" in one for one in said)
 
 
 async def test_the_last_use_is_written_by_itself(settings: Settings, llm: LLMClient, made: Keys, clock: Clock) -> None:
