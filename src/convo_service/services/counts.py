@@ -1,6 +1,6 @@
 """What keys and users have used of their rates: counted in this process, and settled with the other replicas' counts.
 
-`limits` has no storage in SQL, and one that asked the database for each message would cost more than the message.
+`limits` has no storage in SQL, and one that asked the database would be another round trip for each message.
 """
 
 import hashlib
