@@ -11,6 +11,7 @@ WITHOUT_USER = {
     "api_keys(id)": "keys belong to the installation: a reference table, on every machine",
     "api_keys(prefix)": "the same: found by what the caller shows",
     "installation_secrets(name)": "one row for the installation",
+    "rate_counts(name,ends_at)": "counts of keys and of names that no user is looked up for: spread by name",
     "remote_ids(remote_id)": "an id that OpenAI gives is taken once, whoever's it is: spread by id",
     "remote_garbage(remote_id)": "conversations at OpenAI that are nobody's any more: spread by id",
     "remote_reserve(remote_id)": "conversations at OpenAI that are nobody's yet: a small table on one machine",
