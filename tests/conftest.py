@@ -23,6 +23,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.keys import Scope
 from convo_service.settings import Settings
 from tests import postgres
+from tests.canaries import Canaries, Tap, watched
 from tests.gateway import Gateway
 
 SOCKET = "CONVO_TEST_PG_SOCKET"
@@ -147,9 +148,18 @@ def llm(emulator: Emulator, clock: Clock) -> LLMClient:
 
 
 @pytest.fixture
-async def app(settings: Settings, llm: LLMClient, clock: Clock) -> AsyncIterator[FastAPI]:
+def canaries(emulator: Emulator) -> Iterator[Canaries]:
+    """What the test sends may be in no log line, no error and no metadata; else the test fails."""
+    with watched() as canaries:
+        yield canaries
+        canaries.look_at_openai(emulator)
+
+
+@pytest.fixture
+async def app(settings: Settings, llm: LLMClient, clock: Clock, canaries: Canaries) -> AsyncIterator[FastAPI]:
     """The service."""
     app = create_app(settings, llm=llm, clock=clock, books_every=3600)  # no statement that a test did not ask for
+    app.add_middleware(Tap, canaries=canaries)
     async with app.router.lifespan_context(app):
         yield app
 

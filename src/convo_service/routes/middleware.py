@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convo_service.domain.ids import new_id
 from convo_service.errors import ConvoError, PayloadTooLarge
-from convo_service.routes.problems import problem
+from convo_service.routes.problems import path_of, problem
 from convo_service.telemetry import get_logger, request_id
 
 HEADER = b"x-request-id"
@@ -51,10 +51,9 @@ class RequestEdge:
                 message["headers"] = [*message.get("headers", ()), (HEADER, current.encode())]
             await send(message)
 
-        path = scope["path"]
         try:
             if _declared(scope) > self._max_body_bytes:
-                await problem(PayloadTooLarge(), path)(scope, receive, send_with_id)
+                await problem(PayloadTooLarge(), path_of(scope))(scope, receive, send_with_id)
             else:
                 await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
         except Exception as error:
@@ -62,7 +61,7 @@ class RequestEdge:
             log.error("request_crashed", exc_info=error)
             if status:
                 raise
-            await problem(ConvoError(), path)(scope, receive, send_with_id)
+            await problem(ConvoError(), path_of(scope))(scope, receive, send_with_id)
         route = _template(scope)
         say = log.debug if route in PROBES and status < BAD else log.info
         say(

@@ -1,6 +1,7 @@
 """Errors on the wire: RFC 9457 problem details for everything, rendered in one place."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from convo_service import errors
 from convo_service.db.faults import is_passing
@@ -18,6 +20,8 @@ from convo_service.telemetry import crash, failure, get_logger, request_id
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 MAX_LOCATION_CHARS = 64
+_OPAQUE_ID = re.compile(r"[a-z]{2,8}_[A-Za-z0-9]+")
+_PLAIN_PATH = re.compile(r"[a-z/_.-]{1,64}")
 
 # What a framework says with a bare status, in our words.
 _BY_STATUS: Mapping[int, type[ConvoError]] = {
@@ -41,6 +45,15 @@ def install(app: FastAPI) -> None:
 def problem(error: ConvoError, path: str, details: list[dict[str, Any]] | None = None) -> Response:
     """Render an error. Escaped as ASCII: a field name in `errors` may hold what UTF-8 cannot."""
     return Response(json.dumps(body(error, path, details)), error.status_code, dict(error.headers), MEDIA_TYPE)
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request with opaque ids only: of a route what was declared, of none what has no data in it."""
+    declared = getattr(scope.get("route"), "path", None)
+    if declared is None:
+        return str(scope["path"]) if _PLAIN_PATH.fullmatch(scope["path"]) else "/"
+    ids = {name: str(value) for name, value in scope["path_params"].items() if _OPAQUE_ID.fullmatch(str(value))}
+    return re.sub(r"{(\w+)}", lambda found: ids.get(found[1], found[0]), declared)
 
 
 def known(error: BaseException) -> ConvoError:
@@ -72,15 +85,15 @@ def body(error: ConvoError, path: str, details: list[dict[str, Any]] | None = No
 
 async def _on_known(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConvoError)  # noqa: S101 - what it is registered for
-    return problem(error, request.url.path)
+    return problem(error, path_of(request.scope))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
-        return problem(errors.InvalidJson(), request.url.path)
-    return problem(errors.InvalidRequest(), request.url.path, [_described(one) for one in found[:MAX_ERRORS]])
+        return problem(errors.InvalidJson(), path_of(request.scope))
+    return problem(errors.InvalidRequest(), path_of(request.scope), [_described(one) for one in found[:MAX_ERRORS]])
 
 
 def _described(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +104,7 @@ def _described(one: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    answer = problem(_BY_STATUS.get(error.status_code, ConvoError)(), request.url.path)
+    answer = problem(_BY_STATUS.get(error.status_code, ConvoError)(), path_of(request.scope))
     answer.headers.update(error.headers or {})
     if "Allow" in answer.headers and (known := published_operations(request)):
         # The framework names the methods of one route, and a path has a route for each method.
@@ -103,4 +116,4 @@ async def _on_database_fault(request: Request, error: Exception) -> Response:
     if not is_passing(error):
         raise error
     log.error("database_failed", **failure(error))
-    return problem(errors.DatabaseUnavailable(), request.url.path)
+    return problem(errors.DatabaseUnavailable(), path_of(request.scope))

@@ -1,0 +1,119 @@
+"""Nothing that a test sends is found where it must not be: in a log line, an error, or metadata at OpenAI."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from convo_service.llm.emulator import Emulator
+from convo_service.telemetry import configure_logging
+
+SECRET_FIELDS = {"identity", "aliases", "text", "name", "last_name", "ragione_sociale", "email", "instructions"}
+LEAST_CHARS = 8  # shorter ones would be found by chance
+BAD = 400
+_PHONE = re.compile(r"\+?[\d\s()-]{7,}")
+
+
+@dataclass
+class Canaries:
+    """What the test sent that nobody may repeat, and where it was found all the same."""
+
+    sent: set[str] = field(default_factory=set)
+    found: list[str] = field(default_factory=list)
+
+    def learn(self, headers: dict[bytes, bytes], body: bytes) -> None:
+        """Remember the key, the people and the texts of a request."""
+        values = [headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")]
+        with suppress(ValueError, RecursionError):  # no JSON: what the service answers to it has its own tests
+            values += _secrets(json.loads(body))
+        self.sent |= {_as_printed(value) for value in values if len(value) >= LEAST_CHARS}
+
+    def look(self, where: str, text: str) -> None:
+        """Note what stands in a text, as it was sent or escaped."""
+        self.found += [f"{one!r} in {where}" for one in self.sent if one in text or json.dumps(one)[1:-1] in text]
+
+    def look_at_openai(self, emulator: Emulator) -> None:
+        """The metadata of conversations, which are in nobody's erasure."""
+        kept = [conversation["metadata"] for conversation in emulator.conversations().values()]
+        self.look("the metadata of a conversation", json.dumps(kept))
+
+
+class Tap:
+    """Around the whole app: every request is learnt from, every error looked at, on whatever way they come."""
+
+    def __init__(self, app: ASGIApp, canaries: Canaries) -> None:
+        self._app = app
+        self._canaries = canaries
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on as it is."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers, body, status = dict(scope["headers"]), bytearray(), 0
+
+        async def heard() -> Message:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            if message["type"] == "http.request" and not message.get("more_body"):
+                self._canaries.learn(headers, bytes(body))
+            return message
+
+        async def said(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            sent = message.get("body", b"")
+            if status >= BAD or b"event: error" in sent or scope["path"] == "/metrics":
+                self._canaries.learn(headers, b"")
+                self._canaries.look(f"an answer {status} of {scope['method']} {scope['path']}", sent.decode())
+            await send(message)
+
+        await self._app(scope, heard, said)
+
+
+@contextmanager
+def watched() -> Iterator[Canaries]:
+    """Every line is rendered as a server writes it, at the lowest level, and looked at in the end."""
+    root, ours = logging.getLogger(), logging.getLogger("convo_service")
+    before, level = list(root.handlers), root.level
+    configure_logging(format_="json", level="debug")
+    handler = root.handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(lines := io.StringIO())
+    root.handlers[:] = [*before, handler]
+    ours.addHandler(handler)  # stays when a test configures the logs anew
+    canaries = Canaries()
+    try:
+        yield canaries
+    finally:
+        ours.removeHandler(handler)
+        root.handlers[:] = before
+        root.setLevel(level)
+        structlog.reset_defaults()
+    canaries.look("the log", lines.getvalue())
+    if canaries.found:
+        raise AssertionError("\n".join(canaries.found))
+
+
+def _secrets(value: Any, name: str = "") -> Iterator[str]:
+    """Every text in a secret field, at any depth."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _secrets(one, key)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _secrets(one, name)
+    elif isinstance(value, str) and name in SECRET_FIELDS and not value.startswith("usr_"):
+        yield value
+
+
+def _as_printed(value: str) -> str:
+    """A phone number by its digits, however it is written."""
+    return re.sub(r"\D", "", value).lstrip("0") if _PHONE.fullmatch(value) else value
