@@ -2,7 +2,6 @@
 
 import logging
 
-import httpx
 import pytest
 from fastapi import FastAPI
 

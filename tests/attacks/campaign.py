@@ -24,6 +24,7 @@ from tests.attacks.judging import Customer, Json, plain, violations
 from tests.attacks.models import Breaking, Captured
 from tests.gateway import Gateway
 
+PASSES = 20
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NEUTRAL = "Buongiorno, quando arriva il nostro ordine di farina?"
 REPLY = "Buongiorno, controllo subito."
@@ -125,7 +126,10 @@ class Campaign:
         for user in users:
             await self._write(user)
         self.clock.now += timedelta(hours=1)
-        await self.sweep.run_once()
+        for _ in range(PASSES):  # a model that takes its time holds everybody up, and some are put off
+            if not (await self.sweep.run_once())["skipped"]:
+                break
+            self.clock.now += timedelta(minutes=10)
         self.clock.now += timedelta(hours=48)
         for user in users:
             await self._come_back(user)

@@ -146,7 +146,8 @@ def _wrong(line: Line, customer: Customer) -> str | None:
         return None
     cited = [ids for text, ids in customer.statements if plain(text) == plain(line.text)]
     if line.key in ("sintesi", *BY_MODEL) or (line.key == TOPICS and cited):
-        return None if any(_may_stand(line.text, ids, customer) for ids in cited) else "a model's word"
+        stands = cited and all(_may_stand(line.text, ids, customer) for ids in cited)
+        return None if stands else "a model's word"
     sides = {"cliente": ("inbound",), "assistente": ("outbound",), TOPICS: ("inbound", "outbound")}.get(line.key, ())
     texts = [plain(text) for direction, text in customer.messages.values() if direction in sides]
     return None if any(_is_of(line.text, text) for text in texts) else "nobody's word"
