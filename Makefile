@@ -55,7 +55,8 @@ chaos: setup
 # The benches of speed, a few minutes each; the target fails after the last when a bar does not hold. Two of the peers
 # need Python 3.12: PEERS="--python /path/to/python3.12 --environments var/peers" says where it is, and keeps them.
 bench: setup
-	@failed=; for one in hot_path.py startup.py "peers.py $(PEERS)" turns.py; do \
+	@failed=; for one in hot_path.py startup.py "peers.py $(PEERS)" turns.py \
+	  "rollover.py --rounds 20" "history.py --rows 10000"; do \
 	  echo "== $$one"; $(BIN)/python bench/$$one || failed="$$failed $${one%% *}"; \
 	done; test -z "$$failed" || { echo "Outside the bars:$$failed"; exit 1; }
 
