@@ -10,6 +10,8 @@ WITHOUT_USER = {
     "identities(value)": "a message brings a name, and the user is found by it: a table of its own, spread by name",
     "api_keys(id)": "keys belong to the installation: a reference table, on every machine",
     "api_keys(prefix)": "the same: found by what the caller shows",
+    "erasures(id)": "a receipt names nobody: a reference table",
+    "tombstones(digest)": "what was erased is known by an HMAC alone: spread by it",
     "installation_secrets(name)": "one row for the installation",
     "rate_counts(name,ends_at)": "counts of keys and of names that no user is looked up for: spread by name",
     "remote_ids(remote_id)": "an id that OpenAI gives is taken once, whoever's it is: spread by id",

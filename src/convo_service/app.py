@@ -140,6 +140,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for operations in document["paths"].values():
             for operation in operations.values():
                 operation["responses"].pop("422", None)
+                for shape in operation["responses"].get("200", {}).get("content", {}).values():
+                    if "itemSchema" in shape:  # a stream is its events, and no text
+                        shape.pop("schema", None)
                 for status in ("4XX", "5XX"):
                     operation["responses"][status] = {"description": "A problem (RFC 9457)", "content": content}
         app.openapi_schema = document

@@ -55,6 +55,7 @@ UNKNOWN = {
     "{turn_id}": ["turn_nobody", "turn_00000000000000000000000000"],
     "{conversation_id}": ["conv_nobody", "conv_00000000"],
     "{user_id}": ["usr_nobody", "usr_00000000000000000000000000"],
+    "{erasure_id}": ["era_nobody", "era_00000000000000000000000000"],
     "{note_id}": ["note_nobody", "note_00000000000000000000000000"],
 }
 BODIES: dict[tuple[str, str], Any] = {
@@ -64,6 +65,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/notes/{note_id}"): {"status": "resolved"},
     ("PATCH", "/users/{user_id}/seed/entries/{entry_id}"): {"pinned": True},
     ("PUT", "/users/{user_id}/profile"): {"name": "Lucia"},
+    ("POST", "/users/{user_id}/merge"): {"into": "usr_11111111111111111111111111"},
 }
 
 

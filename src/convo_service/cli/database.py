@@ -63,8 +63,10 @@ def import_legacy(
     from convo_service.db.legacy import ForeignDatabase
     from convo_service.domain.tally import report
     from convo_service.services import legacy
+    from convo_service.telemetry import configure_logging
 
     settings = read_settings()
+    configure_logging(format_=settings.log_format, level=settings.log_level)
     if not file.is_file():
         stop(f"{file} is a folder" if file.is_dir() else f"{file}: there is no such file")
     if settings.sqlite_file and settings.sqlite_file.exists() and file.samefile(settings.sqlite_file):
