@@ -12,6 +12,7 @@ from alembic import command
 
 from convo_service.db import migrations
 from convo_service.db.engine import open_database
+from convo_service.db.prepared import Driver, Prepared, Row
 from convo_service.settings import Settings
 from tests import pgbouncer
 from tests.gateway import Gateway, assert_problem
@@ -36,6 +37,19 @@ async def test_timeouts(database_url: str, way: str) -> None:
     for sessions in (database.write, database.read):
         async with sessions.begin() as tx:
             assert (await tx.execute(TIMEOUTS)).one() == ("10s", "5s", "15s", "UTC")
+    await database.close()
+
+
+@on_postgres
+@pytest.mark.parametrize("way", ["", "&prepared_statement_cache_size=0", "&pgbouncer=true"])
+async def test_the_quick_lane(database_url: str, way: str) -> None:
+    """It goes the same way as everything else, also where the URL has an argument that is SQLAlchemy's alone."""
+    database = open_database(database_url + way)
+
+    def ask(driver: Driver) -> Row | None:
+        return driver.fetch(Prepared(sa.select(sa.literal(7).label("seven")), driver.dialect), {})
+
+    assert await database.lane.run_prepared(ask) == {"seven": 7}
     await database.close()
 
 

@@ -13,6 +13,7 @@ from convo_service.db.prepared import Prepared, Row, Values
 
 POOL_SECONDS = 5
 LANE_CONNECTIONS = 10  # beside the engine's twenty
+SQLALCHEMYS_OWN = ("prepared_statement_cache_size", "prepared_statement_name_func")  # which the driver does not know
 TIMEOUTS = {
     "statement_timeout": "10s",
     "lock_timeout": "5s",
@@ -88,7 +89,8 @@ class Direct:
     async def _opened(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
             if self._pool is None:
-                _, given = self._engine.dialect.create_connect_args(self._engine.url)
+                url = self._engine.url.difference_update_query(SQLALCHEMYS_OWN)
+                _, given = self._engine.dialect.create_connect_args(url)
                 self._pool = await asyncpg.create_pool(
                     min_size=0, max_size=LANE_CONNECTIONS, reset=_as_it_is, timeout=POOL_SECONDS, **given, **DIRECT
                 )
