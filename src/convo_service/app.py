@@ -36,7 +36,6 @@ from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
 from convo_service.services.keys import Keys
 from convo_service.services.patience import settle
-from convo_service.services.pepper import Pepper
 from convo_service.services.previews import Previews
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
@@ -66,7 +65,8 @@ def create_app(
     """
     database = open_database(settings.database_url)
     client = llm or openai_client(settings)
-    keys, budgets = Keys(database, settings), Budgets(settings, clock)
+    keys = Keys(database, settings)
+    budgets = Budgets(settings, clock, keys.pepper)
     service = ConversationService(database, client, settings, clock, budgets)
     books = bookkeeping.beside((keys.note_uses, partial(budgets.counts.settle, database)), books_every)
     app = FastAPI(
@@ -90,7 +90,7 @@ def create_app(
         conversations=service,
         turns=Turns(database, client, service, settings, clock),
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
-        erasures=Erasures(database, settings, clock, Pepper(database, settings)),
+        erasures=Erasures(database, settings, clock, keys.pepper),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)

@@ -1,5 +1,6 @@
 """Limits: what a key may ask in a minute, and a user in a minute and an hour; nothing that is refused is lost."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,18 +8,21 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from limits import RateLimitItemPerMinute
 
 from convo_service.app import create_app
 from convo_service.db.engine import Database
-from convo_service.db.models import RateCount
+from convo_service.db.models import RateCount, User
 from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
 from convo_service.services.keys import Scope
+from convo_service.services.sweep import Sweep
 from convo_service.settings import Settings
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
 
 LUCA = "+393330000000"
+BSUID = "IT.13491208655302741918"
 SPELLED = "0039 333 123-4567"  # Maria
 
 
@@ -198,3 +202,50 @@ async def test_nobody_has_to_ask(settings: Settings, llm: LLMClient, gateway: Ga
         database = again.state.services.database
         async with database.read.begin() as tx:
             assert 6 in (await tx.scalars(sa.select(RateCount.used))).all()
+
+
+@pytest.mark.parametrize("env", [{"user_turns_per_minute": 3, "user_resets_per_hour": 1}])
+async def test_one_person_with_two_names(gateway: Gateway, clock: Clock) -> None:
+    """Whoever is known by several names has one budget, and a number that becomes somebody else's has a new one."""
+    user = (await gateway.say("uno", aliases=[BSUID]))["conversation"]["user_id"]
+    await gateway.say("due", identity=BSUID)
+    await gateway.say("/new", identity=user)
+    for name in (MARIA, BSUID, user):
+        assert_problem(await gateway.post("quattro", identity=name), 429, "turn_budget_spent")
+    clock.advance(minutes=1)
+    assert_problem(await gateway.post("/new", identity=BSUID), 429, "reset_budget_spent")
+    other = await gateway.http.post("/users/lookup", json={"identity": MARIA})
+    assert other.json()["id"] == user
+    for text in ("uno", "due", "tre"):
+        got = await gateway.say(text, identity=MARIA, aliases=["IT.900000000001"])
+    assert got["conversation"]["user_id"] != user
+    await gateway.say("uno", identity=BSUID)
+
+
+async def test_what_stands_for_a_name(app: FastAPI, gateway: Gateway, database: Database, settings: Settings) -> None:
+    """Nobody who reads the counts can try telephone numbers out: what stands for them depends on the pepper."""
+    for _ in range(5):
+        await gateway.say("conto")
+    await settle(app)
+    async with database.read.begin() as tx:
+        stored = set(await tx.scalars(sa.select(RateCount.name)))
+        user = (await tx.scalars(sa.select(User.id))).one()
+    limit = RateLimitItemPerMinute(settings.user_turns_per_minute, namespace="turns")
+    names = [limit.key_for(name).encode() for name in (MARIA, user)]
+    assert len(stored) == 2
+    assert not stored & {hashlib.blake2b(name, digest_size=24).hexdigest() for name in names}
+    secret = {"key": b"pepper", "person": b"counts"}
+    assert hashlib.blake2b(names[1], digest_size=24, **secret).hexdigest() in stored  # type: ignore[arg-type]
+
+
+async def test_a_quiet_night(
+    app: FastAPI, gateway: Gateway, database: Database, llm: LLMClient, settings: Settings, clock: Clock
+) -> None:
+    """The sweep removes counts that are over when nobody writes any more."""
+    for _ in range(5):
+        await gateway.say("conto")
+    await settle(app)
+    clock.advance(minutes=1)
+    await Sweep(database, llm, settings, clock).run_once()
+    async with database.read.begin() as tx:
+        assert (await tx.scalars(sa.select(RateCount.used))).all() == []

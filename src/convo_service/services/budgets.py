@@ -12,22 +12,29 @@ from convo_service.domain.identities import USER_ID, normalise
 from convo_service.errors import RateLimited, ResetBudgetSpent, TooMany, TurnBudgetSpent
 from convo_service.services.arrivals import Call, Clock
 from convo_service.services.counts import Counts
+from convo_service.services.pepper import Pepper
 from convo_service.settings import Settings
+
+MOST_NAMES = 10_000  # whose users are remembered
 
 
 class Spending:
     """What one request has used of a user's budgets so far."""
 
-    def __init__(self) -> None:
-        self.taken: list[tuple[RateLimitItem, str]] = []
+    def __init__(self, name: str, counted_as: str) -> None:
+        self.taken: list[RateLimitItem] = []
+        self.name = name
+        self.counted_as = counted_as
+        self.user_id: str | None = None  # whose it turned out to be
         self.is_nothing_new = False  # a repeat, which was counted the first time
 
 
 class Budgets:
-    """Counts by name, without asking the database: of a user, by the name that the request has for her."""
+    """Counts without asking the database: of a user by her id once an answer has told it, before by her name."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.counts = Counts(clock)
+    def __init__(self, settings: Settings, clock: Clock, pepper: Pepper) -> None:
+        self.counts = Counts(clock, pepper)
+        self._users: dict[str, str] = {}  # by what a request called them
         self._clock = clock
         self._limiter = FixedWindowRateLimiter(self.counts)
         self._commands = settings.reset_words
@@ -45,24 +52,24 @@ class Budgets:
 
         Raises TurnBudgetSpent and ResetBudgetSpent, before anything is stored, and InvalidIdentity.
         """
-        with self._spending() as spending:
+        name = call.identity if USER_ID.fullmatch(call.identity) else normalise(call.identity).value
+        with self._spending(name) as spending:
             if call.message is not None:
-                name = call.identity if USER_ID.fullmatch(call.identity) else normalise(call.identity).value
-                self._spend(spending, self._turns, name, TurnBudgetSpent)
+                self._spend(spending, self._turns, TurnBudgetSpent)
                 if command_length(call.message.text, self._commands):
-                    self._spend(spending, self._resets, name, ResetBudgetSpent)
+                    self._spend(spending, self._resets, ResetBudgetSpent)
             yield spending
 
     @contextmanager
     def of_reset(self, user_id: str) -> Iterator[None]:
         """Count a reset by hand, unless the block fails; raises ResetBudgetSpent."""
-        with self._spending() as spending:
-            self._spend(spending, self._resets, user_id, ResetBudgetSpent)
+        with self._spending(f"operator:{user_id}") as spending:
+            self._spend(spending, self._resets, ResetBudgetSpent)
             yield
 
     @contextmanager
-    def _spending(self) -> Iterator[Spending]:
-        spending = Spending()
+    def _spending(self, name: str) -> Iterator[Spending]:
+        spending = Spending(name, self._users.get(name, name))
         try:
             yield spending
         except BaseException:
@@ -70,12 +77,25 @@ class Budgets:
             raise
         finally:
             if spending.is_nothing_new:
-                for limit, name in spending.taken:
-                    self._limiter.hit(limit, name, cost=-1)
+                for limit in spending.taken:
+                    self._limiter.hit(limit, spending.counted_as, cost=-1)
+            elif spending.user_id is not None:
+                self._learn(spending, spending.user_id)
 
-    def _spend(self, spending: Spending, limit: RateLimitItem, name: str, error: type[TooMany]) -> None:
-        spending.taken.append((limit, name))
-        self._take(limit, name, error)
+    def _learn(self, spending: Spending, user_id: str) -> None:
+        """From now on this name is counted as this user, with what it has used just now."""
+        if spending.counted_as == user_id:
+            return
+        if len(self._users) >= MOST_NAMES:
+            self._users.clear()
+        self._users[spending.name] = user_id
+        for limit in spending.taken:
+            self._limiter.hit(limit, spending.counted_as, cost=-1)
+            self._limiter.hit(limit, user_id)
+
+    def _spend(self, spending: Spending, limit: RateLimitItem, error: type[TooMany]) -> None:
+        spending.taken.append(limit)
+        self._take(limit, spending.counted_as, error)
 
     def _take(self, limit: RateLimitItem, name: str, error: type[TooMany]) -> None:
         if not self._limiter.hit(limit, name):

@@ -48,7 +48,6 @@ class ConversationService:
         self, database: Database, llm: LLMClient, settings: Settings, clock: Clock, budgets: Budgets | None = None
     ) -> None:
         self._database = database
-        self._budgets = budgets or Budgets(settings, clock)
         self._settings = settings
         self._clock = clock
         self._seeds = SeedMaker(settings)
@@ -57,6 +56,7 @@ class ConversationService:
         self._arrivals = Arrivals(settings, rollout, clock)
         self._warm = Warm(database, settings, rollout, clock)
         self._pepper = Pepper(database, settings)
+        self._budgets = budgets or Budgets(settings, clock, self._pepper)
 
     async def get_or_create(self, call: Call) -> Answer:
         """Store the message, decide the window, and return the conversation to use at OpenAI.
@@ -65,7 +65,7 @@ class ConversationService:
         """
         with self._budgets.of_message(call) as spending:
             answer = await self.place(call)
-            spending.is_nothing_new = answer.duplicate
+            spending.is_nothing_new, spending.user_id = answer.duplicate, answer.conversation.user_id
         return answer
 
     async def place(self, call: Call) -> Answer:

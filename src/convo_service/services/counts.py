@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from convo_service.db.engine import Database
 from convo_service.db.models import RateCount
 from convo_service.services.arrivals import Clock
+from convo_service.services.pepper import Pepper
 
 MINUTE = 60
 # So few in a minute are told to nobody: nearly every user writes fewer messages, and each would cost a row.
@@ -43,16 +44,17 @@ class Counts(Storage):
     STORAGE_SCHEME = None
     base_exceptions = ()
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, pepper: Pepper) -> None:
         super().__init__()
         self._clock = clock
+        self._pepper = pepper
         self._windows: dict[float, dict[str, Count]] = {}  # by their ends
         self._owed: set[Name] = set()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, and return how many that makes; a negative amount takes back."""
         now = self._clock().timestamp()
-        ends_at, name = now - now % expiry + expiry, _hidden(key)
+        ends_at, name = now - now % expiry + expiry, self._hidden(key)
         window = self._windows.setdefault(ends_at, {})
         if amount < 0 and name not in window:
             return 0  # what is taken back was counted in a window that is over
@@ -65,11 +67,11 @@ class Counts(Storage):
     def get(self, key: str) -> int:
         """How many it is now."""
         window = self._windows.get(self.get_expiry(key), {})
-        return window[_hidden(key)].total if window else 0
+        return window[self._hidden(key)].total if window else 0
 
     def get_expiry(self, key: str) -> float:
         """When its window ends, in seconds since 1970."""
-        now, name = self._clock().timestamp(), _hidden(key)
+        now, name = self._clock().timestamp(), self._hidden(key)
         return next((ends for ends, window in self._windows.items() if ends > now and name in window), now)
 
     def check(self) -> bool:
@@ -85,7 +87,7 @@ class Counts(Storage):
     def clear(self, key: str) -> None:
         """Forget what was counted here of one name."""
         for window in self._windows.values():
-            window.pop(_hidden(key), None)
+            window.pop(self._hidden(key), None)
 
     async def settle(self, database: Database) -> None:
         """Tell the others what was counted here, learn what they counted, and forget windows that are over."""
@@ -108,6 +110,11 @@ class Counts(Storage):
             count = self._find(name, ends)
             count.told, count.untold = used, count.untold - told.get((name, ends), 0)
 
+    def _hidden(self, key: str) -> str:
+        """What stands for a name: there are so few telephone numbers that a hash without a secret would tell them."""
+        secret = self._pepper.at_hand[: hashlib.blake2b.MAX_KEY_SIZE]
+        return hashlib.blake2b(key.encode(), digest_size=24, key=secret, person=b"counts").hexdigest()
+
     def _find(self, name: str, ends: float) -> Count:
         return self._windows.setdefault(ends, {}).setdefault(name, Count())
 
@@ -121,7 +128,13 @@ async def _add(tx: AsyncSession, amounts: dict[Name, int], now: float) -> None:
         added = {"used": RateCount.used + insert.excluded.used}
         key = [RateCount.name, RateCount.ends_at]
         await tx.execute(insert.on_conflict_do_update(index_elements=key, set_=added))
-    await tx.execute(sa.delete(RateCount).where(RateCount.ends_at <= now))
+    await clear(tx, now)
+
+
+async def clear(tx: AsyncSession, now: float) -> int:
+    """Remove what was counted in windows that are over, and say how many rows that was."""
+    over = sa.delete(RateCount).where(RateCount.ends_at <= now).returning(RateCount.name)
+    return len((await tx.scalars(over)).all())
 
 
 async def _known(tx: AsyncSession, now: float) -> dict[Name, int]:
@@ -129,8 +142,3 @@ async def _known(tx: AsyncSession, now: float) -> dict[Name, int]:
         sa.select(RateCount.name, RateCount.ends_at, RateCount.used).where(RateCount.ends_at > now)
     )
     return {(row.name, row.ends_at): row.used for row in found}
-
-
-def _hidden(key: str) -> str:
-    """A telephone number stands in no table but its own."""
-    return hashlib.blake2b(key.encode(), digest_size=24).hexdigest()

@@ -61,15 +61,16 @@ class Keys:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._pepper = Pepper(database, settings)
+        self.pepper = Pepper(database, settings)
         self._known: dict[str, tuple[float, Holder]] = {}
         self._uses: dict[str, datetime] = {}  # the last of each key that is not noted in its row yet
         self._noted: dict[str, datetime] = {}
 
     async def authenticate(self, key: str, *, now: datetime) -> Holder:
-        """Return the holder of a key; raises InvalidApiKey."""
+        """Return the holder of a key; raises InvalidApiKey. From the first one on the pepper is at hand."""
         given = self._settings.bootstrap_admin_key
         if given is not None and hmac.compare_digest(given.get_secret_value().encode(), key.encode()):
+            await self.pepper.read()
             return Holder("bootstrap", Scope.ADMIN)
         if not _is_well_formed(key):
             raise InvalidApiKey
@@ -151,7 +152,7 @@ class Keys:
         return True
 
     async def _digest(self, key: str) -> str:
-        return digest(await self._pepper.read(), key)
+        return digest(await self.pepper.read(), key)
 
 
 def _row(key: str, digest: str, name: str, scope: str, now: datetime, expires_at: datetime | None) -> ApiKey:

@@ -24,6 +24,12 @@ class Pepper:
         self._database = database
         self._settings = settings
         self._value: bytes | None = None
+        self._own = secrets.token_bytes(32)
+
+    @property
+    def at_hand(self) -> bytes:
+        """The secret without asking anybody; until it was read, one of this process alone, which nobody can guess."""
+        return self._value or self._own
 
     async def read(self) -> bytes:
         """The secret; opens a transaction of its own when it is looked for the first time."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from convo_service.db.engine import Database
 from convo_service.llm.client import LLMClient
-from convo_service.services import turn_queue
+from convo_service.services import counts, turn_queue
 from convo_service.services.arrivals import Clock
 from convo_service.services.due import Due
 from convo_service.services.erasures import Erasures
@@ -39,4 +39,5 @@ class Sweep:
         done += await Retention(self.database, self.settings, self.clock).run_once()
         async with self.database.write.begin() as tx:
             done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
+            await counts.clear(tx, self.clock().timestamp())
         return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())
