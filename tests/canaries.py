@@ -1,4 +1,4 @@
-"""Nothing that a test sends is found where it must not be: in a log line, an error, or metadata at OpenAI."""
+"""Nothing that a test sends is found where it must not be: in logs, outputs, errors, and OpenAI's URLs and metadata."""
 
 import io
 import json
@@ -7,16 +7,30 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
+import httpx
+import sqlalchemy as sa
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from convo_service.db.models import Message as StoredMessage
+from convo_service.db.models import Note, Profile, UserIdentity
 from convo_service.llm.emulator import Emulator
+from convo_service.settings import Settings
 from convo_service.telemetry import configure_logging
+from tests.databases import on
 
 SECRET_FIELDS = {"identity", "aliases", "text", "name", "last_name", "ragione_sociale", "email", "instructions"}
+PERSONAL = (
+    UserIdentity.value, StoredMessage.text, Note.text,
+    Profile.name, Profile.last_name, Profile.ragione_sociale, Profile.email,
+)  # fmt: skip
 LEAST_CHARS = 8  # shorter ones would be found by chance
+LEAST_STORED_CHARS = 11
+MOST_LOOKED_FOR = 400
 BAD = 400
 _PHONE = re.compile(r"\+?[\d\s()-]{7,}")
 
@@ -43,6 +57,34 @@ class Canaries:
         """The metadata of conversations, which are in nobody's erasure."""
         kept = [conversation["metadata"] for conversation in emulator.conversations().values()]
         self.look("the metadata of a conversation", json.dumps(kept))
+
+    def look_at_files(self, folder: Path) -> None:
+        """What processes have written into their logs; of very many texts, some."""
+        some = sorted(self.sent)[:: 1 + len(self.sent) // MOST_LOOKED_FOR]
+        for log in [file for file in (*folder.glob("*.log"), folder / "log") if file.is_file()]:
+            Canaries({*some}, self.found).look(f"the output {log.name}", log.read_text(errors="replace"))
+
+    async def overhear(self, request: httpx.Request) -> None:
+        """Learn from what a client sends: one of its `event_hooks`."""
+        self.learn({name.lower(): value for name, value in request.headers.raw}, await request.aread())
+
+    def complain(self) -> None:
+        """Fail, if anything was found."""
+        if self.found:
+            raise AssertionError("\n".join(self.found))
+
+
+class Line:
+    """Before OpenAI: the URLs that arrive there stand in logs of proxies, and in OpenAI's own."""
+
+    def __init__(self, openai: ASGIApp) -> None:
+        self.urls: set[str] = set()
+        self._openai = openai
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on as it is."""
+        self.urls.add(f"{unquote(scope['path'])} {unquote_plus(scope.get('query_string', b'').decode())}")
+        await self._openai(scope, receive, send)
 
 
 class Tap:
@@ -98,8 +140,21 @@ def watched() -> Iterator[Canaries]:
         root.setLevel(level)
         structlog.reset_defaults()
     canaries.look("the log", lines.getvalue())
-    if canaries.found:
-        raise AssertionError("\n".join(canaries.found))
+    canaries.complain()
+
+
+def stored(settings: Settings) -> Canaries:
+    """What an installation knows of people: no command says any of it that was not asked for it."""
+    canaries = Canaries()
+    if settings.sqlite_file is None or settings.sqlite_file.exists():  # looking for it would make it
+        with suppress(sa.exc.SQLAlchemyError, OSError):  # no database, or none that has tables
+            canaries.sent = {_as_printed(one) for one in on(settings.database_url, _personal)}
+    return canaries
+
+
+def _personal(connection: sa.Connection) -> set[str]:
+    found = (value for column in PERSONAL for value in connection.scalars(sa.select(column).distinct()))
+    return {value for value in found if value and len(value) >= LEAST_STORED_CHARS}
 
 
 def _secrets(value: Any, name: str = "") -> Iterator[str]:

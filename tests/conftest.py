@@ -23,7 +23,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.keys import Scope
 from convo_service.settings import Settings
 from tests import postgres
-from tests.canaries import Canaries, Tap, watched
+from tests.canaries import Canaries, Line, Tap, watched
 from tests.gateway import Gateway
 
 SOCKET = "CONVO_TEST_PG_SOCKET"
@@ -142,17 +142,24 @@ def settings(database_url: str, env: dict[str, object]) -> Settings:
 
 
 @pytest.fixture
-def llm(emulator: Emulator, clock: Clock) -> LLMClient:
-    """The real SDK, with the emulator at the other end of the wire; its circuit breaker goes by the test's clock."""
-    return LLMClient.against(emulator, clock=lambda: clock().timestamp())
+def line(emulator: Emulator) -> Line:
+    """The wire before the emulator, which knows every URL that was asked."""
+    return Line(emulator)
 
 
 @pytest.fixture
-def canaries(emulator: Emulator) -> Iterator[Canaries]:
-    """What the test sends may be in no log line, no error and no metadata; else the test fails."""
+def llm(line: Line, clock: Clock) -> LLMClient:
+    """The real SDK, with the emulator at the other end of the wire; its circuit breaker goes by the test's clock."""
+    return LLMClient.against(line, clock=lambda: clock().timestamp())
+
+
+@pytest.fixture
+def canaries(emulator: Emulator, line: Line) -> Iterator[Canaries]:
+    """What the test sends may be in no log line, no error, no metadata and no URL; else the test fails."""
     with watched() as canaries:
         yield canaries
         canaries.look_at_openai(emulator)
+        canaries.look("a URL at OpenAI", "\n".join(line.urls))
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ def on(url: str, work: Callable[[sa.Connection], Result]) -> Result:
 
     async def run() -> Result:
         engine = create_engine(url)
-        async with engine.begin() as connection:
-            result = await connection.run_sync(work)
-        await engine.dispose()
-        return result
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
 
     return asyncio.run(run())

@@ -7,12 +7,14 @@ from typing import Any
 
 import uvicorn
 
+from convo_service.routes.wire import BoundedHttp
+
 
 @asynccontextmanager
 async def served(app: Any, *, lifespan: bool = False) -> AsyncIterator[str]:
     """Serve an app on a free port and yield its URL."""
     config = uvicorn.Config(
-        app, port=0, log_level=60, lifespan="on" if lifespan else "off", timeout_graceful_shutdown=1
+        app, port=0, http=BoundedHttp, log_level=60, lifespan="on" if lifespan else "off", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())

@@ -1,5 +1,7 @@
 """The canaries that go through all tests: they see a leak wherever there is one."""
 
+import asyncio
+import gc
 import logging
 
 import pytest
@@ -27,6 +29,27 @@ def test_a_leak_into_the_log(leak: object) -> None:
     with pytest.raises(AssertionError, match="in the log"), watched() as canaries:  # noqa: PT012 - fails at its end
         canaries.learn({}, f'{{"identity": "{PHONE}", "message": {{"text": "{TEXT}"}}}}'.encode())
         leak()
+
+
+async def test_an_error_that_nobody_fetched(canaries: Canaries, caplog: pytest.LogCaptureFixture) -> None:
+    """What asyncio says of a task that failed, and of a callback, does not hold what the error says."""
+
+    def fail() -> None:
+        raise ValueError(TEXT)
+
+    async def failing() -> None:
+        fail()
+
+    canaries.sent.add(TEXT)
+    task = asyncio.create_task(failing())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0)
+    said = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert len(said) == 2
+    assert TEXT in said[0]  # there is something to be left out
 
 
 @pytest.mark.parametrize("leaked", [TEXT, PHONE, "Bearer"])

@@ -20,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from convo_service.db.engine import open_database
+from tests.canaries import Canaries
 from tests.gateway import Gateway, assert_problem
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,16 @@ class Installation:
             "WORKER_ENABLED": "false",
         }
         self._stack = ExitStack()
+        self.canaries = Canaries({KEY})
+
+    def client(self) -> httpx.AsyncClient:
+        """A gateway's, of the proxy; what it sends may stand in no output of the three."""
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=20,
+            event_hooks={"request": [self.canaries.overhear]},
+        )
 
     def serve(self, port: int) -> "subprocess.Popen[bytes]":
         """Start a replica."""
@@ -95,6 +106,8 @@ def installation(tmp_path: Path, database_url: str) -> Iterator[Installation]:
     made = Installation(tmp_path, database_url)
     yield made
     made.close()
+    made.canaries.look_at_files(tmp_path)
+    made.canaries.complain()
 
 
 async def until_ready(http: httpx.AsyncClient, url: str) -> None:
@@ -130,8 +143,7 @@ async def test_a_replica_dies_under_load(installation: Installation, how: signal
     replicas = [installation.serve(port) for port in installation.ports]
     installation.proxy()
     found: Counter[str] = Counter()
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{installation.port}", headers=headers, timeout=20) as http:
+    async with installation.client() as http:
         for url in (*(f"http://127.0.0.1:{port}" for port in installation.ports), ""):
             await until_ready(http, url)
         await asyncio.gather(
@@ -150,7 +162,7 @@ async def test_a_replica_dies_under_load(installation: Installation, how: signal
 async def test_nobody_is_ready(installation: Installation, database_url: str) -> None:
     """When no replica is ready, one of them says so itself, with Retry-After; without any the proxy answers 503."""
     installation.proxy()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{installation.port}", timeout=20) as http:
+    async with installation.client() as http:
         await asyncio.sleep(1)
         assert (await http.get("/livez")).status_code == 503
         installation.serve(installation.ports[0])

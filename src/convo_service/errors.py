@@ -175,6 +175,14 @@ class PayloadTooLarge(ConvoError):
     title = "The body is larger than this service takes"
 
 
+class HeadersTooLarge(ConvoError):
+    """What comes before a body has no end."""
+
+    status_code = 431
+    code = "headers_too_large"
+    title = "The headers are larger than this service takes"
+
+
 class IdentityTaken(ConvoError):
     """The identity belongs to another user."""
 

@@ -43,7 +43,7 @@ def configure_logging(*, format_: str = "auto", level: str = "info") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_first_line, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -75,6 +75,12 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
     current = request_id.get()
     if current is not None:
         event.setdefault("request_id", current)
+    return event
+
+
+def _first_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Of a library's message: asyncio shows a failed task below, with what its error says."""
+    event["event"] = str(event["event"]).partition("\n")[0]
     return event
 
 

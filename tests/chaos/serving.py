@@ -60,9 +60,9 @@ def worker(_port: int, env: Mapping[str, str], log: Path) -> None:
 
 
 def emulator(port: int, env: Mapping[str, str], log: Path) -> None:
-    """OpenAI, whose state the harness reads in a file beside the log."""
+    """OpenAI, whose state the harness reads in a file beside the log; the log has the URLs that it was asked."""
     _become(env, log)
-    uvicorn.run(Emulator(log.with_name("openai.db")), port=port, access_log=False)
+    uvicorn.run(Emulator(log.with_name("openai.db")), port=port)
 
 
 def _become(env: Mapping[str, str], log: Path) -> None:

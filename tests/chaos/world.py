@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 
+from tests.canaries import Canaries
 from tests.chaos import serving
 from tests.chaos.evidence import Remote, remotes, reserving, watch
-from tests.chaos.replicas import Replica, free_port
+from tests.chaos.replicas import Broken, Replica, free_port
 
 KEY = "csk_chaos_" + "0" * 32
 CAP = 4  # messages of a conversation: every fifth message rolls over
@@ -31,6 +32,10 @@ KNOBS = {
 }
 # Whoever is alive makes up what is owed; what the dead left at OpenAI rests a minute first.
 WORKING = {"WORKER_ENABLED": "true", "SWEEP_INTERVAL_SECONDS": "0.5"}
+
+
+class Leaked(Broken):
+    """What was said to the service stands in an output of a process, or in a URL that OpenAI was asked."""
 
 
 @dataclass(slots=True)
@@ -120,7 +125,11 @@ async def running(
     async with AsyncExitStack() as stack:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
         headers = {"Authorization": f"Bearer {KEY}"}
-        http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, limits=limits, timeout=30))
+        canaries = Canaries()
+        hooks = {"request": [canaries.overhear]}
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(headers=headers, limits=limits, timeout=30, event_hooks=hooks)
+        )
         # It comes back where it was: the replicas know one address of OpenAI.
         emulator = Replica(serving.emulator, "/_emulator/calls", {}, folder / "openai.log", http, port=free_port())
         stack.callback(emulator.close)
@@ -136,3 +145,6 @@ async def running(
             world.replicas.append(replica)
         await asyncio.gather(*(replica.start() for replica in world.replicas))
         yield world
+        canaries.look_at_files(folder)
+        if canaries.found:
+            raise Leaked("\n".join(canaries.found))

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from convo_service.settings import Settings
+from tests.canaries import stored
+
+EXPORT = ("user", "export")  # is asked for a person
 COMMAND = [sys.executable, "-m", "convo_service.cli"]
 
 
@@ -19,9 +23,17 @@ class Runner:
     def __call__(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         environment = {**self.environment, **more}
-        return subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603
             [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60
         )
+        self.look(done.stderr, "" if arguments[:2] == EXPORT else done.stdout)
+        return done
+
+    def look(self, *outputs: str) -> None:
+        """Fail when a process has said anything of the people in the database."""
+        canaries = stored(Settings(_env_file=None, database_url=self.environment["DATABASE_URL"]))
+        canaries.look("an output of a command", "\n".join(outputs))
+        canaries.complain()
 
 
 def installation(run: Runner, url_: str) -> Runner:

@@ -42,6 +42,7 @@ def served(run: Runner) -> Iterator[Runner]:
             yield run
         finally:
             process.send_signal(signal.SIGTERM)
+            run.look(process.communicate(timeout=60)[1])
 
 
 def serve(run: Runner, **more: str) -> tuple[subprocess.Popen[str], str]:
@@ -105,6 +106,7 @@ def test_worker(served: Runner) -> None:
     process.send_signal(signal.SIGTERM)
     rest = process.communicate(timeout=60)[1]
     assert (len(passes), process.returncode, "Traceback" in rest) == (3, 0, False)
+    served.look(*passes, rest)
 
 
 def test_serve_sweeps(run: Runner) -> None:

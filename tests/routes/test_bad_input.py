@@ -242,3 +242,19 @@ async def test_request_id(gateway: Gateway) -> None:
     for strange in ("a b\tc", "393331234567", "x" * 129):
         made = await gateway.http.get("/nowhere", headers={"X-Request-Id": strange})
         assert made.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("more", "loc"),
+    [
+        pytest.param({"topics": 1}, ["body", "topics"], id="a misspelled field"),
+        pytest.param({MARIA: 1}, ["body", "?"], id="a number"),
+        pytest.param({"mario@rossi.example": 1}, ["body", "?"], id="an e-mail"),
+        pytest.param({"message": {"id": "w", "text": "t", "ordine 12": 1}}, ["body", "message", "?"], id="words"),
+    ],
+)
+async def test_names_of_fields(gateway: Gateway, more: dict[str, Any], loc: list[str]) -> None:
+    """An error names the field that is wrong, unless its name is nothing that anybody would call a field."""
+    answer = await gateway.http.post("/conversations", json={"identity": MARIA, **more})
+    assert_problem(answer, 422, "invalid_request")
+    assert [one["loc"] for one in answer.json()["errors"]] == [loc]

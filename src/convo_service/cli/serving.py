@@ -31,6 +31,7 @@ def serve(
     """Serve the REST API."""
     import uvicorn
 
+    from convo_service.routes.wire import BoundedHttp
     from convo_service.telemetry import configure_logging
 
     settings = read_settings()
@@ -45,6 +46,7 @@ def serve(
         service,
         host=host,
         port=port,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from convo_service.domain.ids import new_id
@@ -56,6 +57,8 @@ class RequestEdge:
                 await problem(PayloadTooLarge(), path_of(scope))(scope, receive, send_with_id)
             else:
                 await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
+        except ClientDisconnect:
+            log.debug("client_left")  # in the middle of its own request: there is nobody to be answered
         except Exception as error:
             # Answered here, inside, so that the answer has the request's id and the log no message of a driver.
             log.error("request_crashed", exc_info=error)

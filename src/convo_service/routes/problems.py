@@ -19,8 +19,8 @@ from convo_service.telemetry import crash, failure, get_logger, request_id
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-MAX_LOCATION_CHARS = 64
 _OPAQUE_ID = re.compile(r"[a-z]{2,8}_[A-Za-z0-9]+")
+_FIELD = re.compile(r"[A-Za-z_]{1,64}")
 _PLAIN_PATH = re.compile(r"[a-z/_.-]{1,64}")
 
 # What a framework says with a bare status, in our words.
@@ -97,8 +97,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 def _described(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Where and what, never the input itself."""
-    where = [str(part)[:MAX_LOCATION_CHARS] for part in one["loc"]]
+    """Where and what, never the input itself; a field's name is part of it when nobody would name a field so."""
+    where = [str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "?" for part in one["loc"]]
     return {"loc": where, "code": one["type"], "message": one["msg"]}
 
 
