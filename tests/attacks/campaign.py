@@ -53,10 +53,11 @@ class Way(NamedTuple):
 
     model: Callable[[], Judged | None]
     a_user: int
+    keeps_schema: bool = False  # else nothing of what it says may be kept
 
 
 WAYS = {
-    "captured model": Way(Captured, 5),  # as many as each of its lists holds
+    "captured model": Way(Captured, 5, keeps_schema=True),  # as many as each of its lists holds
     "schema-breaking model": Way(Breaking, 10),
     "digest": Way(lambda: None, 10),
 }
@@ -207,6 +208,8 @@ async def run(migrated: Path, folder: Path, name: str, way: Way, attacks: Iterab
     async with campaign(migrated, folder, name, model) as one:
         tally = await one.run(attacks, way.a_user)
     tally.violations += model.violations if model else []
+    if tally.kept and not way.keeps_schema:
+        tally.violations.append(f"{tally.kept} statements were kept of answers that are no summary")
     return tally
 
 

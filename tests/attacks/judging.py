@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 PREAMBLE_SHA256 = "73014af130cec0e508222574f9cbc997f12b7aac8c8c619277171923f5983dad"
 MAX_CHARS = 3000
+MAX_STATEMENT_CHARS = 160
 MAX_MARKS = 31  # on one letter: what UAX #15 calls safe, and the letter's own
 TOPICS = "Argomenti recenti"
 BY_MODEL = ("Questioni aperte", "Preferenze")  # nobody else writes notes here
@@ -155,7 +156,7 @@ def _wrong(line: Line, customer: Customer) -> str | None:
 
 def _may_stand(statement: str, ids: Sequence[str], customer: Customer) -> bool:
     """Whether it cites this user's messages, and has every number and name from them."""
-    if not ids or not customer.messages.keys() >= {*ids}:
+    if not ids or not customer.messages.keys() >= {*ids} or len(statement) > MAX_STATEMENT_CHARS:
         return False
     cited = plain(" ".join(customer.messages[one][1] for one in ids))
     told = unicodedata.normalize("NFKC", statement)

@@ -14,7 +14,19 @@ from alembic import command
 
 from convo_service.db import migrations
 from tests import postgres
-from tests.chaos import absences, clocks, collecting, disks, restarts, scenarios, stops, suites, turning, writers
+from tests.chaos import (
+    absences,
+    clocks,
+    collecting,
+    disks,
+    erasing,
+    restarts,
+    scenarios,
+    stops,
+    suites,
+    turning,
+    writers,
+)
 from tests.chaos.replicas import Broken
 from tests.chaos.scenario import BOTH, Outcome, Scenario
 from tests.chaos.storm import Weather
@@ -39,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=300, help="kills at random moments, for each database")
     parser.add_argument("--users", type=int, default=24)
     parser.add_argument("--turn-kills", type=int, default=50, help="kills while turns are answered")
+    parser.add_argument("--erasure-kills", type=int, default=40, help="kills while people are erased")
     parser.add_argument("--ids", type=int, default=200, help="external ids that come ten times at once")
     parser.add_argument("--bursts", type=int, default=100)
     parser.add_argument("--restarts", type=int, default=20, help="immediate ones, of PostgreSQL")
@@ -63,6 +76,8 @@ def _round(options: argparse.Namespace) -> list[Scenario]:
         scenarios.burst(options.bursts),
         turning.dying_turns(),
         turning.turns_in_a_storm(options.turn_kills, seed=options.seed),
+        erasing.dying_erasures(),
+        erasing.erasures_in_a_storm(options.erasure_kills, seed=options.seed),
         *(absences.away(absence) for absence in absences.ABSENCES),
         clocks.clocks(CLOCKED),
         writers.writers(options.messages),

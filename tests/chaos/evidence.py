@@ -152,6 +152,12 @@ async def two_active(database_url: str) -> list[str]:
     return [row.user_id for row in await look(database_url, found)]
 
 
+async def users_of(database_url: str, identities: Sequence[str]) -> list[str]:
+    """Who has one of these identities."""
+    found = sa.select(UserIdentity.user_id).where(UserIdentity.value.in_(identities))
+    return [row.user_id for row in await look(database_url, found)]
+
+
 async def opening(database_url: str, identity: str) -> Row | None:
     """The opening of a user, and whether its lease is over."""
     over = (Opening.lease_until < database_time()).label("is_over")

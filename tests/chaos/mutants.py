@@ -1,14 +1,11 @@
 """A harness that cannot fail is worthless: `python -m tests.chaos.mutants` breaks copies of the service on purpose.
 
 The short round runs against a copy of `src` and `alembic`, found through PYTHONPATH, first as it is, then with each of
-the four mistakes in it.
+the mistakes in it.
 """
 
 import argparse
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,9 +14,14 @@ from pathlib import Path
 
 from tests.chaos import invariants
 from tests.chaos.scenario import BOTH
+from tests.mutating import Change, judged, mutate
 
-SHOWING = "crash-points or kills or the-same-id or burst"  # the other scenarios are about other mistakes
-ROOT = Path(__file__).resolve().parents[2]
+# The scenarios that a mistake is about: of openings the short round, of erasures a few of the long one.
+SHORT = ("pytest", "tests/chaos/test_short.py", "-q", "-x", "-p", "no:cacheprovider", "-k")
+OPENINGS_SHOW = (*SHORT, "{database} and (crash-points or kills or the-same-id or burst)")
+ERASURES_SHOW = ("tests.chaos", "--only", "erasures, ", "--erasure-kills", "4", "--database", "{database}")
+ERASING = "src/convo_service/services/erasing.py"
+ERASURES = "src/convo_service/services/erasures.py"
 OPENER = "src/convo_service/services/opener.py"
 OPENINGS = "src/convo_service/services/openings.py"
 CLIENT = "src/convo_service/llm/client.py"
@@ -49,20 +51,12 @@ RESERVED = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One text in a file that becomes another."""
-
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
 class Mutant:
     """A mistake that somebody could make."""
 
     name: str
     changes: Sequence[Change] = ()
+    shown_by: Sequence[str] = OPENINGS_SHOW
 
 
 MUTANTS = (
@@ -92,6 +86,32 @@ MUTANTS = (
             Change(OPENER, REMEMBERED, REUSED),
         ],
     ),
+    Mutant("nothing changed in erasures", shown_by=ERASURES_SHOW),
+    Mutant(
+        "an erasure is not resumed",
+        [Change(ERASURES, "for erasure_id in await self._unfinished():", "for erasure_id in list[str]():")],
+        ERASURES_SHOW,
+    ),
+    Mutant(
+        "conversations at OpenAI forgotten",
+        [Change(ERASING, "    await _hand_over(tx, erasure_id, ids, rest)\n", "")],
+        ERASURES_SHOW,
+    ),
+    Mutant(
+        "responses at OpenAI forgotten",
+        [Change(ERASING, "    await _hand_over(tx, erasure.id, stored, rest)\n", "")],
+        ERASURES_SHOW,
+    ),
+    Mutant(
+        "no tombstones",
+        [Change(ERASING, "    await tombstones.raise_all(tx, user_id, marker, now)\n", "")],
+        ERASURES_SHOW,
+    ),
+    Mutant(
+        "complete before all is gone",
+        [Change(ERASING, " Erasure.scrubbed, sa.not_(left)", " Erasure.scrubbed")],
+        ERASURES_SHOW,
+    ),
 )
 
 
@@ -113,35 +133,16 @@ def main() -> int:
 def _caught(mutant: Mutant, database: str) -> tuple[bool, list[str]]:
     """Whether the short round fails, and which rules say so."""
     with tempfile.TemporaryDirectory(prefix="mutant") as folder:
-        _make(mutant, Path(folder))
-        env = {**os.environ, "PYTHONPATH": str(Path(folder) / "src")}
-        where = _run([sys.executable, "-c", "import convo_service; print(convo_service.__file__)"], env)
-        assert where.stdout.startswith(folder), f"the copy is not what is imported: {where.stdout}{where.stderr}"
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-k", f"{database} and ({SHOWING})"]
-        done = _run([sys.executable, "-m", "pytest", "tests/chaos/test_short.py", *options], env)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        env = mutate(mutant.name, mutant.changes, Path(folder))
+        harness = [part.format(database=database) for part in mutant.shown_by]
+        done = judged([sys.executable, "-m", *harness], env)
     rules = [rule.__name__ for rule in invariants.RULES if re.search(rf"\b{rule.__name__}: ", done.stdout)]
     return done.returncode == 1, rules if rules or done.returncode == 0 else [_reason(done.stdout)]
 
 
 def _reason(output: str) -> str:
-    return next((line for line in output.splitlines() if line.startswith("E  ")), output[-300:])
-
-
-def _make(mutant: Mutant, folder: Path) -> None:
-    for part in ("src", "alembic"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for change in mutant.changes:
-        file = folder / change.file
-        text = file.read_text()
-        if text.count(change.old) != 1:
-            raise RuntimeError(f"{mutant.name}: {change.file} has {text.count(change.old)} places for {change.old!r}")
-        file.write_text(text.replace(change.old, change.new))
-
-
-def _run(command: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    lines = (line.strip() for line in output.splitlines())
+    return next((line for line in lines if line.startswith(("E  ", "BROKEN"))), output[-300:])
 
 
 if __name__ == "__main__":
