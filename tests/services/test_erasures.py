@@ -233,6 +233,32 @@ async def test_an_opening_in_the_middle(gateway: Gateway, database: Database, em
     assert [one["deleted"] for one in emulator.conversations().values()] == [True]
 
 
+@pytest.mark.parametrize("is_merged", [False, True], ids=["hers", "of somebody merged into her"])
+async def test_what_was_never_used(
+    gateway: Gateway, database: Database, emulator: Emulator, clock: Clock, sweep: Sweep, is_merged: bool
+) -> None:
+    """A seed whose answer got lost lies in a conversation that no row has: an erasure ends when that is gone, too."""
+    user = (await gateway.say(f"Vorrei il {WORDS[0]}", id="w1"))["conversation"]["user_id"]
+    clock.advance(hours=49)
+    emulator.fail_next("items.create", after=True)
+    await gateway.say("Buongiorno", id="w2")  # the old conversation, as the new one may hold a seed or not
+    if is_merged:
+        into = (await gateway.say("Salve", identity=LUCA, id="l1"))["conversation"]["user_id"]
+        assert (await gateway.http.post(f"/users/{user}/merge", json={"into": into})).status_code == 200
+        user = into
+    erasure = (await erase(gateway, user))["id"]
+    seeded = [id_ for id_ in emulator.conversations() if WORDS[0] in str(emulator.items(id_))]
+    assert len(seeded) == 1
+    emulator.fail_next("items.delete", status=500, times=1)
+    for state in ("in_progress", "completed"):
+        await everything_rested(database)
+        await sweep.run_once()
+        receipt = await gateway.get(f"/erasures/{erasure}")
+        assert receipt["state"] == state, receipt
+    assert all(one["deleted"] for one in emulator.conversations().values())
+    assert receipt["remote_conversations"] == len(emulator.conversations())
+
+
 async def test_many_rows(app: FastAPI, gateway: Gateway, database: Database, emulator: Emulator) -> None:
     """More rows than one transaction takes go in several, and the receipt has them all, whoever goes on."""
     user = (await gateway.say("Messaggio"))["conversation"]["user_id"]

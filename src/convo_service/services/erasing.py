@@ -74,6 +74,8 @@ async def lock_out(
     opened = await _taken(tx, sa.delete(Opening).where(Opening.user_id == user_id).returning(Opening.remote_id))
     await _hand_over(tx, erasure.id, [one for one in opened if one is not None], rest)
     rows["openings"] = len(opened)
+    left = sa.update(RemoteGarbage).where(RemoteGarbage.of_user == user_id)  # of what was never used
+    await tx.execute(left.values(erasure_id=erasure.id, of_user=None))
     named = sa.delete(UserIdentity).where(UserIdentity.user_id == user_id).returning(UserIdentity.value)
     rows["identities"] = len(await _taken(tx, named))
     await tx.execute(sa.update(Conversation).where(Conversation.user_id == user_id).values(sweep_at=None))

@@ -17,6 +17,7 @@ from convo_service.db.models import (
     Note,
     Opening,
     Profile,
+    RemoteGarbage,
     Seed,
     SeedEdit,
     Summary,
@@ -43,7 +44,7 @@ async def merge(tx: AsyncSession, user_id: str, into: str, *, by: str, now: date
         raise InvalidRequest("A user cannot be merged into herself")
     locked = {one: await users.lock(tx, one) for one in sorted((user_id, into))}
     gone, stays = locked[user_id], locked[into]
-    await _drop_openings(tx, gone.id)
+    await _drop_openings(tx, gone.id, stays.id)
     await _close_older(tx, gone.id, stays.id, now)
     await _release_ids(tx, gone.id, stays.id)
     rows: Counter[str] = Counter()
@@ -64,12 +65,13 @@ async def merge(tx: AsyncSession, user_id: str, into: str, *, by: str, now: date
     return stays
 
 
-async def _drop_openings(tx: AsyncSession, user_id: str) -> None:
+async def _drop_openings(tx: AsyncSession, gone: str, stays: str) -> None:
     """A rollover that is owed is judged anew by the next message, which meets the same windows."""
-    dropped = sa.delete(Opening).where(Opening.user_id == user_id).returning(Opening.remote_id)
+    dropped = sa.delete(Opening).where(Opening.user_id == gone).returning(Opening.remote_id)
     for remote_id in (await tx.scalars(dropped)).all():
         if remote_id is not None:
-            await openings.discard(tx, remote_id, "merged")
+            await openings.discard(tx, remote_id, "merged", of_user=stays)
+    await tx.execute(sa.update(RemoteGarbage).where(RemoteGarbage.of_user == gone).values(of_user=stays))
 
 
 async def _close_older(tx: AsyncSession, gone: str, stays: str, now: datetime) -> None:

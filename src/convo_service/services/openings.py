@@ -159,7 +159,7 @@ def _adopt(opening: Opening, plan: Plan, parent_id: str | None) -> None:
 async def _take_over(tx: AsyncSession, opening: Opening, now: float) -> None:
     """A remote conversation of unknown content is never used: it goes to the garbage, and a new one is made."""
     if opening.remote_id is not None:
-        await discard(tx, opening.remote_id, "taken_over", now)
+        await discard(tx, opening.remote_id, "taken_over", now, of_user=opening.user_id)
     opening.attempt_id = new_id("att")
     opening.lease_until = now + LEASE_SECONDS
     opening.remote_id = None
@@ -188,11 +188,16 @@ def _attempt(opening: Opening) -> Attempt:
     )
 
 
-async def discard(tx: AsyncSession, remote_id: str, why: str, now: float | None = None) -> None:
-    """Remember a conversation, or a stored response, at OpenAI that nothing uses, so that it can be deleted there."""
+async def discard(
+    tx: AsyncSession, remote_id: str, why: str, now: float | None = None, *, of_user: str | None = None
+) -> None:
+    """Remember a conversation, or a stored response, at OpenAI that nothing uses, so that it can be deleted there.
+
+    `of_user`: whose seed may be in it, when no other row says so.
+    """
     if now is None:
         now = float(await tx.scalar(sa.select(database_time())) or 0)
-    row = {"remote_id": remote_id, "why": why, "not_before": now + GARBAGE_REST_SECONDS, "tries": 0}
+    row = {"remote_id": remote_id, "why": why, "not_before": now + GARBAGE_REST_SECONDS, "tries": 0, "of_user": of_user}
     await insert_ignore(tx, RemoteGarbage, row)
 
 
@@ -203,7 +208,7 @@ async def release(tx: AsyncSession, opening: Opening, *, answered: bool = False,
     `refused`: OpenAI did not take the seed, so the next attempt goes without.
     """
     if opening.remote_id is not None:
-        await discard(tx, opening.remote_id, "failed")
+        await discard(tx, opening.remote_id, "failed", of_user=opening.user_id)
         if refused:
             opening.state = "refused"
             opening.seed = None

@@ -50,6 +50,7 @@ class RemoteGarbage(Base, kw_only=True):
     not_before: Mapped[float] = mapped_column(sa.Double)
     tries: Mapped[int] = mapped_column(default=0)
     erasure_id: Mapped[str | None] = mapped_column(Id, default=None)  # whose receipt counts it
+    of_user: Mapped[str | None] = mapped_column(Id, default=None)  # whose seed may be in it, of what was never used
 
 
 class RemoteReserve(Base, kw_only=True):
