@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 PREAMBLE_SHA256 = "73014af130cec0e508222574f9cbc997f12b7aac8c8c619277171923f5983dad"
 MAX_CHARS = 3000
-MAX_STATEMENT_CHARS = 160
+MAX_STATEMENT_CHARS = 162  # 160, of which the last may be an ellipsis, which stands in the record as three stops
 MAX_MARKS = 31  # on one letter: what UAX #15 calls safe, and the letter's own
 TOPICS = "Argomenti recenti"
 BY_MODEL = ("Questioni aperte", "Preferenze")  # nobody else writes notes here
