@@ -81,7 +81,8 @@ def erasures_in_a_storm(kills: int, seed: int = 1) -> Scenario:
     async def play(world: World) -> Outcome:
         operator, gateway = Operator(world), Gateway(world.http, world.replicas)
         chance = random.Random(seed)  # noqa: S311 - chaos, not secrets
-        others, wrong = await _others(world, gateway), []
+        others = await _others(world, gateway)
+        wrong: list[str] = []
         async with load(gateway, WRITERS):
             while world.kills < kills and not wrong:
                 some = [await operator.meet() for _ in range(PEOPLE)]
