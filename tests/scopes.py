@@ -8,6 +8,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/turns/stream"): GATEWAY,
     ("GET", "/turns/{turn_id}"): GATEWAY | DASHBOARD,
     ("GET", "/analytics/savings"): DASHBOARD,
+    ("GET", "/metrics"): GATEWAY | DASHBOARD,
     ("GET", "/conversations"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}/messages"): DASHBOARD,

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
 
 from convo_service import schemas
 from convo_service.db.engine import Database, open_database
@@ -19,6 +20,7 @@ from convo_service.routes import (
     conversations,
     health,
     messages,
+    metrics,
     notes,
     privacy,
     problems,
@@ -34,6 +36,7 @@ from convo_service.services.arrivals import Clock
 from convo_service.services.budgets import Budgets
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
+from convo_service.services.gauges import Gauges
 from convo_service.services.keys import Keys
 from convo_service.services.patience import settle
 from convo_service.services.previews import Previews
@@ -41,6 +44,9 @@ from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
 from convo_service.services.turns import Turns
 from convo_service.settings import Settings
+
+# The framework's own spans and logs hold paths, queries and the messages of errors; `RequestEdge` has what we want.
+UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 Beside = Callable[[Sweep], AbstractAsyncContextManager[None]]
 
@@ -79,6 +85,7 @@ def create_app(
         dependencies=[Depends(only_known_parameters)],
         docs_url=None,  # its page loads scripts from another host
         redoc_url=None,
+        telemetry=UNTOLD,
         redirect_slashes=False,  # a redirect would be an answer without a key, and to the host that a caller names
     )
     app.state.services = Services(
@@ -91,10 +98,11 @@ def create_app(
         turns=Turns(database, client, service, settings, clock),
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
         erasures=Erasures(database, settings, clock, keys.pepper),
+        gauges=Gauges(database, client, clock),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, health)
+    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, metrics, health)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from convo_service.services.sweep import Sweep
-from convo_service.telemetry import failure, get_logger
+from convo_service.telemetry import failure, get_logger, metrics
 
 log = get_logger()
 
@@ -15,8 +15,10 @@ async def work(sweep: Sweep) -> None:
     while True:
         try:
             done = await sweep.run_once()
+            metrics.sweeps.add(1, {"outcome": "done"})
             (log.info if done else log.debug)("sweep_done", **done)
         except Exception as error:
+            metrics.sweeps.add(1, {"outcome": "failed"})
             log.warning("sweep_failed", **failure(error))
         await asyncio.sleep(sweep.settings.sweep_interval_seconds)
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.ext.compiler import compiles
 
 from convo_service.db import postgres, sqlite
+from convo_service.db.committed import Session
 from convo_service.db.group_commit import GroupCommit
 from convo_service.db.lane import Lane
 
@@ -83,4 +84,4 @@ def create_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
 
 
 def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+    return async_sessionmaker(engine, sync_session_class=Session, expire_on_commit=False, autoflush=False)

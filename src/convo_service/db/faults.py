@@ -3,6 +3,7 @@
 import sqlite3
 from socket import gaierror
 
+import asyncpg
 import sqlalchemy as sa
 
 from convo_service.telemetry import failure
@@ -33,6 +34,12 @@ _SQLITE_OURS = frozenset({"ERROR", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", 
 def is_contention(error: Exception) -> bool:
     """Whether the whole transaction can be repeated at once."""
     return not isinstance(error, sa.exc.DBAPIError) or _sqlstate(error) in _CONTENTION
+
+
+def is_of_database(error: Exception) -> bool:
+    """Whether a database, its driver or the way to it says so, or it takes too long; any other error is a bug."""
+    drivers = (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError)
+    return isinstance(error, (*drivers, OSError, TimeoutError))
 
 
 def is_passing(error: Exception) -> bool:

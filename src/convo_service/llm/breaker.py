@@ -29,6 +29,13 @@ class Breaker:
     _open_until: float | None = None  # None: closed
     _is_probing: bool = False
 
+    @property
+    def state(self) -> int:
+        """0: everybody may ask; 1: one may, to see how it is; 2: nobody."""
+        if self._open_until is None:
+            return 0
+        return 2 if self._open_until > self.clock() else 1
+
     @contextmanager
     def guard(self, weigh: Callable[[BaseException], int | None]) -> Iterator[None]:
         """Around one call; raises CircuitOpen in place of it.

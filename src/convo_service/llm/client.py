@@ -13,8 +13,9 @@ from convo_service.crashing import crash_point
 from convo_service.errors import UpstreamLocked, UpstreamLost, UpstreamRefused, UpstreamUnavailable
 from convo_service.llm import faults, replies
 from convo_service.llm.breaker import Breaker, CircuitOpen
+from convo_service.llm.measuring import counted, measured
 from convo_service.llm.replies import Heard, OnDelta, Prompt, Reply
-from convo_service.telemetry import failure, get_logger
+from convo_service.telemetry import failure, get_logger, metrics
 
 if TYPE_CHECKING:
     import httpx2
@@ -181,7 +182,7 @@ class LLMClient:
             )
             return replies.read(made)
 
-        return await self._call("responses.create", deadline, ask)
+        return counted(await self._call("responses.create", deadline, ask, question.model), question.model)
 
     async def reply(self, prompt: Prompt, *, deadline: float, on_delta: OnDelta | None = None) -> Reply:
         """Have a message answered in its conversation; `on_delta` is told each piece as it comes.
@@ -189,11 +190,13 @@ class LLMClient:
         Raises UpstreamLocked while another answer is made there, and UpstreamLost when it is not there any more.
         """
         try:
-            return await self._call(
+            reply = await self._call(
                 "responses.create",
                 deadline,
                 lambda sdk: replies.streamed(sdk, prompt, on_delta) if on_delta else replies.whole(sdk, prompt),
+                prompt.model,
             )
+            return counted(reply, prompt.model)
         except UpstreamRefused as error:
             if faults.is_lost(error.__cause__) and not await self._is_there(prompt.conversation_id, deadline):
                 raise UpstreamLost from error
@@ -227,13 +230,21 @@ class LLMClient:
         """Load the SDK ahead of the first call; to be run in a thread, because it takes half a second."""
         import openai  # noqa: F401
 
+    def breakers(self) -> dict[str, int]:
+        """Whether calls are let through, by what they are about: 0 all, 1 one to see how it is, 2 none."""
+        return {kind: breaker.state for kind, breaker in zip(("conversations", "models"), self._breakers, strict=True)}
+
     async def close(self) -> None:
         """Close the connections."""
         if self._sdk is not None:
             await self._sdk.close()
 
     async def _call(
-        self, operation: str, deadline: float, work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]"
+        self,
+        operation: str,
+        deadline: float,
+        work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]",
+        model: str | None = None,
     ) -> Result:
         """Make a call, and make it again only when it was surely not carried out."""
         import stamina
@@ -245,20 +256,25 @@ class LLMClient:
             on=faults.wait_before_repeat, attempts=MOST_ATTEMPTS, timeout=left, **waits
         ):
             with attempt:
-                return await self._once(operation, deadline, work)
+                return await self._once(operation, deadline, work, model)
         raise AssertionError  # the last attempt raises
 
     async def _once(
-        self, operation: str, deadline: float, work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]"
+        self,
+        operation: str,
+        deadline: float,
+        work: "Callable[[openai.AsyncOpenAI], Awaitable[Result]]",
+        model: str | None,
     ) -> Result:
         """One deadline for the whole call (a drip of single bytes defeats read timeouts), one kind of error."""
         started = time.monotonic()
         try:
             is_reply = operation == "responses.create"
-            with self._breakers[is_reply].guard(faults.weight):
+            with self._breakers[is_reply].guard(faults.weight), measured(operation, model):
                 async with asyncio.timeout(max(0.0, deadline - started)), self._places[is_reply]:
                     return await work(self._client())
         except CircuitOpen as error:
+            metrics.openai_errors.add(1, {"operation": operation, "error.type": "circuit_open"})
             raise UpstreamUnavailable(retry_after=error.seconds) from error
         except Exception as error:
             if not faults.is_upstream(error):

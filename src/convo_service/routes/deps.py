@@ -15,6 +15,7 @@ from convo_service.services.arrivals import Clock
 from convo_service.services.budgets import Budgets
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
+from convo_service.services.gauges import Gauges
 from convo_service.services.keys import Holder, Keys, Scope
 from convo_service.services.previews import Previews
 from convo_service.services.tombstones import Marker
@@ -37,6 +38,7 @@ class Services:
     turns: Turns
     previews: Previews
     erasures: Erasures
+    gauges: Gauges
 
 
 async def get_services(request: Request) -> Services:

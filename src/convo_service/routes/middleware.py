@@ -4,6 +4,7 @@ import re
 import time
 from typing import Any
 
+from opentelemetry.trace import Span
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,10 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from convo_service.domain.ids import new_id
 from convo_service.errors import ConvoError, PayloadTooLarge
 from convo_service.routes.problems import path_of, problem
-from convo_service.telemetry import get_logger, request_id
+from convo_service.telemetry import get_logger, metrics, request_id, tracing
 
-HEADER = b"x-request-id"
-PROBES = {"/livez", "/readyz"}  # asked every few seconds for ever: a log of them says nothing while they are well
+HEADER, TRACEPARENT = b"x-request-id", b"traceparent"
+PROBES = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+}  # asked every few seconds for ever: a log of them says nothing while they are well
 BAD = 400
 _ACCEPTABLE = re.compile(rb"(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,128}")  # with a letter: a phone number is no id
 
@@ -37,11 +42,12 @@ class RequestEdge:
         current = given.decode() if given and _ACCEPTABLE.fullmatch(given) else new_id("req")
         token = request_id.set(current)
         try:
-            await self._handle(scope, receive, send, current)
+            with tracing.request(scope["method"], _traceparent(scope)) as span:
+                await self._handle(scope, receive, send, current, span)
         finally:
             request_id.reset(token)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send, current: str) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, current: str, span: Span | None) -> None:
         started = time.perf_counter()
         status = 0
 
@@ -66,14 +72,12 @@ class RequestEdge:
                 raise
             await problem(ConvoError(), path_of(scope))(scope, receive, send_with_id)
         route = _template(scope)
+        seconds = time.perf_counter() - started
+        metrics.request_done(scope["method"], route, status, seconds)
+        if span is not None:
+            tracing.end_request(span, scope["method"], route, status)
         say = log.debug if route in PROBES and status < BAD else log.info
-        say(
-            "request_done",
-            method=scope["method"],
-            route=route,
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-        )
+        say("request_done", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def _limited(receive: Receive, most: int) -> Receive:
@@ -98,6 +102,11 @@ def _declared(scope: Scope) -> int:
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _traceparent(scope: Scope) -> str | None:
+    given = _header(scope, TRACEPARENT) if tracing.is_on() else None
+    return given.decode("latin-1") if given is not None else None
 
 
 def _template(scope: Scope) -> str | None:

@@ -36,6 +36,7 @@ from convo_service.services.seeds import SeedMaker
 from convo_service.services.tombstones import Marker
 from convo_service.services.warm import Warm
 from convo_service.settings import Settings
+from convo_service.telemetry import metrics
 
 POLL_SECONDS = 0.05
 CONTENTION_TRIES = 3
@@ -66,6 +67,10 @@ class ConversationService:
         with self._budgets.of_message(call) as spending:
             answer = await self.place(call)
             spending.is_nothing_new, spending.user_id = answer.duplicate, answer.conversation.user_id
+        if answer.duplicate:
+            metrics.duplicates.add(1)
+        if answer.degraded:
+            metrics.degraded.add(1)
         return answer
 
     async def place(self, call: Call) -> Answer:
@@ -77,6 +82,8 @@ class ConversationService:
         self._check(call)
         patience = Patience()
         answer = await self._warm.arrive(call)
+        if call.message is not None:
+            metrics.messages.add(1, metrics.LONG if answer is None else metrics.QUICK)
         if answer is None:
             answer = await in_time(self._get_or_create(call, patience), patience)
         return replace(answer, language=self._settings.summary_language)

@@ -20,7 +20,7 @@ from convo_service.services import summaries, users, windows
 from convo_service.services.arrivals import Clock
 from convo_service.services.summaries import Asked, Summaries, Unasked
 from convo_service.settings import Settings
-from convo_service.telemetry import crash, get_logger
+from convo_service.telemetry import crash, get_logger, metrics
 
 AT_ONCE = 200  # read in one go
 IN_PARALLEL = 4  # looks, and so calls of the model
@@ -96,6 +96,8 @@ class Due:
         claimed: Asked | Unasked = "not_wanted"
         if step.summarise:
             claimed = "in_progress" if done["failed"] >= MOST_FAILURES else await self.summaries.claim(tx, conversation)
+            if isinstance(claimed, str):
+                metrics.summaries.add(1, {"outcome": claimed})
         conversation.sweep_at = step.look_again_at
         if claimed == "in_progress" or isinstance(claimed, Asked):  # whoever asks may die of it
             conversation.sweep_at = min(step.look_again_at or at + RETRY, at + RETRY)

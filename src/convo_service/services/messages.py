@@ -17,7 +17,7 @@ from convo_service.domain.sweep import SweepRules, sooner
 from convo_service.domain.usage import Prices
 from convo_service.domain.window import is_in_future
 from convo_service.errors import MessageIdReused, SentAtInFuture
-from convo_service.services import ledger, users, windows
+from convo_service.services import ledger, metering, users, windows
 from convo_service.services.ledger import Reported
 from convo_service.settings import Settings
 
@@ -132,6 +132,7 @@ async def append(
             if call is not None:
                 call.subject_id = message.id
                 tx.add(call)
+                metering.entered(tx, call)
             _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)

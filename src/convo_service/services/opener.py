@@ -18,7 +18,7 @@ from convo_service.domain.record import carried_items, item, seed_items, without
 from convo_service.domain.window import Reason
 from convo_service.errors import UpstreamLost, UpstreamUnavailable
 from convo_service.llm.client import LLMClient
-from convo_service.services import openings, reserve, seeds
+from convo_service.services import metering, openings, reserve, seeds
 from convo_service.services.garbage import put_aside
 from convo_service.services.openings import Attempt, FenceLost, Finish, Opened
 from convo_service.services.patience import Patience, in_background
@@ -63,6 +63,7 @@ class Opener:
         else:
             remote_id = await self._filled(attempt, reserved, to_send, deadline)
             opened = await self._finish(attempt, remote_id, finish())
+        metering.opened(attempt.plan.reason, attempt.seed)
         log.info(
             "conversation_created",
             conversation=opened.conversation.id,

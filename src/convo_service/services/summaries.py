@@ -22,10 +22,10 @@ from convo_service.errors import UpstreamRefused, UpstreamUnavailable
 from convo_service.llm.client import LLMClient, Question
 from convo_service.llm.replies import Reply
 from convo_service.llm.summary import SCHEMA, Unreadable, prompt_hash, read_summary
-from convo_service.services import edits, entries, findings, ledger, messages, notes, users
+from convo_service.services import edits, entries, findings, ledger, messages, metering, notes, users
 from convo_service.services.arrivals import Clock
 from convo_service.settings import Settings
-from convo_service.telemetry import get_logger
+from convo_service.telemetry import get_logger, metrics
 
 ASK_SECONDS = 60.0
 LEASE_SECONDS = 90.0  # the call and our transactions, plus a quarter
@@ -85,6 +85,7 @@ class Summaries:
         if reply is not None and found is None:
             state = "rejected"
         state = await self._settle(asked, reply, state, found)
+        metrics.summaries.add(1, {"outcome": state})
         log.info(
             "summary_answered",
             state=state,
@@ -172,6 +173,7 @@ class Summaries:
         call = ledger.Call("summary", row.id, row.model, reply.usage, self.clock(), prices)
         entered = ledger.entry(user, await tx.get_one(Conversation, (user.id, row.conversation_id)), call)
         tx.add(entered)
+        metering.entered(tx, entered)
         row.input_tokens, row.cached_input_tokens = used.input_tokens, used.cached_input_tokens
         row.output_tokens, row.cost_usd = used.output_tokens, entered.cost_usd
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from convo_service.db.engine import Database
+from convo_service.errors import TurnInterrupted
 from convo_service.llm.client import LLMClient
 from convo_service.services import counts, turn_queue
 from convo_service.services.arrivals import Clock
@@ -16,6 +17,7 @@ from convo_service.services.pepper import Pepper
 from convo_service.services.reserve import Reserve
 from convo_service.services.retention import Retention
 from convo_service.settings import Settings
+from convo_service.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,6 @@ class Sweep:
         async with self.database.write.begin() as tx:
             done["turns_given_up"] = await turn_queue.give_up_abandoned(tx, self.clock())
             await counts.clear(tx, self.clock().timestamp())
+        if abandoned := done["turns_given_up"]:
+            metrics.turns.add(abandoned, {"status": "failed", "error.type": TurnInterrupted.code})
         return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())

@@ -14,7 +14,7 @@ from convo_service.domain.text import tokens
 from convo_service.domain.usage import Prices
 from convo_service.errors import TurnNotFound
 from convo_service.llm.replies import Reply
-from convo_service.services import ledger, messages, owing, turn_queue, users, windows
+from convo_service.services import ledger, messages, metering, owing, turn_queue, users, windows
 from convo_service.services.arrivals import Answer
 from convo_service.services.messages import NewMessage
 from convo_service.services.turn_queue import TurnLost
@@ -98,7 +98,9 @@ async def charge(tx: AsyncSession, turn: Turn, answered: Answered) -> None:
     """Write a call that gave no reply into the ledger, by its attempt: a turn may have several."""
     user = await users.lock(tx, turn.user_id)
     conversation = await windows.get(tx, user.id, answered.answer.conversation.id)
-    tx.add(ledger.entry(user, conversation, _call(answered, "unanswered", turn.attempt_id)))
+    call = ledger.entry(user, conversation, _call(answered, "unanswered", turn.attempt_id))
+    tx.add(call)
+    metering.entered(tx, call)
 
 
 def _entry(user: User, conversation: Conversation, turn: Turn, answered: Answered) -> ModelCall | None:

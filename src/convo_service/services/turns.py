@@ -27,7 +27,7 @@ from convo_service.errors import (
 )
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import OnDelta, Reply
-from convo_service.services import ledger, openings, turn_queue, turn_records, users
+from convo_service.services import ledger, metering, openings, turn_queue, turn_records, users
 from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.asking import Asker
 from convo_service.services.conversations import ConversationService
@@ -35,11 +35,13 @@ from convo_service.services.patience import in_background
 from convo_service.services.turn_queue import TurnLost
 from convo_service.services.turn_records import Answered, TurnView
 from convo_service.settings import Settings
-from convo_service.telemetry import failure, get_logger
+from convo_service.telemetry import failure, get_logger, metrics
 
 POLL_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.3  # between two looks whether it is one's turn
 RENEW_SECONDS = 4.0
 PLACES = 2  # a turn waits for so many of the longest calls, at most
+
+COMPLETED = {"status": "completed"}
 
 log = get_logger()
 
@@ -260,6 +262,7 @@ class Turns:
         work = partial(turn_records.complete, turn=begun.turn, answered=answered, settings=self._settings)
         try:
             done = await self._database.lane.run(work)
+            _count(done)
         except TurnLost:
             await self._forget(answered)
             raise
@@ -292,6 +295,7 @@ class Turns:
         code = error.code if isinstance(error, ConvoError) else ConvoError.code
         if isinstance(error, ConvoError):
             error.turn_id = turn.id
+        metrics.turns.add(1, {"status": "failed", "error.type": code})
         log.warning("turn_failed", turn=turn.id, user=turn.user_id, code=code)
         try:
             async with self._database.write.begin() as tx:
@@ -301,3 +305,9 @@ class Turns:
                 current.uncertain |= turn.uncertain or getattr(error, "uncertain", False)
         except Exception as failed:  # its lease runs out, and whoever comes back takes it over
             log.warning("turn_left", turn=turn.id, error=type(failed).__name__)
+
+
+def _count(done: TurnView) -> None:
+    metrics.turns.add(1, COMPLETED)
+    if done.call is not None:
+        metering.called(done.call)

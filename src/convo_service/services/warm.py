@@ -1,11 +1,11 @@
 """The warm path: a message that goes on with its conversation, which is nearly every one, without a session.
 
-It does what `arrivals` does in this case, in one short piece of work; whenever anything has to be decided, or fails, it
-leaves the message to `arrivals`.
+It does what `arrivals` does in this case, in one short piece of work; whenever anything has to be decided, or the
+database fails, it leaves the message to `arrivals`.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from convo_service.db.engine import Database
+from convo_service.db.faults import is_of_database
 from convo_service.db.models import Conversation, Message, Seed, Turn
 from convo_service.db.prepared import Row
 from convo_service.db.statements import record
@@ -27,8 +28,9 @@ from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.messages import NewMessage
 from convo_service.services.warm_statements import Kind
 from convo_service.settings import Settings
-from convo_service.telemetry import failure, get_logger
+from convo_service.telemetry import Seldom, failure, get_logger, metrics
 
+SILENT_SECONDS = 10.0  # between two lines about a database that does not answer
 PATIENCE_SECONDS = 3.0  # with a database that does not answer; the long way has the rest of the request's time
 
 log = get_logger()
@@ -42,6 +44,7 @@ class Warm:
     settings: Settings
     rollout: Rollout
     clock: Clock
+    is_time_to_say: Seldom = field(default_factory=lambda: Seldom(SILENT_SECONDS))
 
     async def arrive(self, call: Call) -> Answer | None:
         """Store the message and return its conversation; None when something has to be decided first.
@@ -59,10 +62,18 @@ class Warm:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 work = partial(warm_statements.arrive, kind=kind, given=given)
                 row = await self.database.lane.run_prepared(work)
-        except Exception as error:  # of the database; whoever decides meets it again, and answers
-            log.debug("warm_path_failed", **failure(error))
+        except Exception as error:
+            if not is_of_database(error):
+                raise
+            self._failed(error)
             return None
         return None if row is None else _answer(call, row, given)
+
+    def _failed(self, error: Exception) -> None:
+        """The database's fault: whoever decides meets it again, and answers. It is counted, and said now and then."""
+        metrics.quick_failures.add(1, {"error.type": type(error).__name__})
+        if self.is_time_to_say():
+            log.warning("quick_way_failed", **failure(error))
 
     def _given(self, call: Call, new: NewMessage, now: datetime) -> tuple[Kind, dict[str, Any]]:
         at = messages.event_time(new.sent_at, now)

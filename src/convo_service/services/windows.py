@@ -9,7 +9,7 @@ from convo_service.db.models import Conversation
 from convo_service.domain.sweep import SweepRules
 from convo_service.domain.window import Reason
 from convo_service.errors import ConversationNotFound
-from convo_service.services import users
+from convo_service.services import metering, users
 from convo_service.settings import Settings
 
 WITH_SEED = sa.orm.joinedload(Conversation.seed)
@@ -77,20 +77,22 @@ async def close(
 
     `sweep_at`: when the sweep looks at it once more, None for one that has a successor.
     """
-    await tx.execute(
+    done = await tx.execute(
         sa.update(Conversation)
         .where(Conversation.user_id == conversation.user_id, Conversation.id == conversation.id, Conversation.is_active)
         .values(is_active=False, closed_at=now, closed_reason=reason.value, sweep_at=sweep_at)
     )
+    metering.closed(tx, reason, done)
 
 
 async def close_active(tx: AsyncSession, user_id: str, topic: str, reason: Reason, now: datetime) -> None:
     """Close the active conversation of a (user, topic), if there is one, for a successor; the user has to be locked."""
-    await tx.execute(
+    done = await tx.execute(
         sa.update(Conversation)
         .where(Conversation.user_id == user_id, Conversation.topic == topic, Conversation.is_active)
         .values(is_active=False, closed_at=now, closed_reason=reason.value, sweep_at=None)
     )
+    metering.closed(tx, reason, done)
 
 
 def sweep_rules(settings: Settings) -> SweepRules:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 import traceback
 from contextvars import ContextVar
 from types import TracebackType
@@ -13,7 +14,18 @@ from structlog.typing import EventDict, Processor
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 # These libraries write bodies, statements or addresses into their debug lines, so they never get below warning.
-_TALKATIVE = ("openai", "httpx", "httpx2", "httpcore", "httpcore2", "aiosqlite", "asyncio", "sqlalchemy", "asyncpg")
+_TALKATIVE = (
+    "openai",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "aiosqlite",
+    "asyncio",
+    "sqlalchemy",
+    "asyncpg",
+    "urllib3",
+)
 
 
 def get_logger() -> Any:
@@ -52,6 +64,22 @@ def configure_logging(*, format_: str = "auto", level: str = "info") -> None:
     root.setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Seldom:
+    """Whether it is time to say something again that would else be said with every message."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        """True once in so many seconds."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 def failure(error: BaseException) -> dict[str, Any]:
