@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -80,13 +81,20 @@ def made_app(file: Path, emulator: Emulator, clock: Clock) -> FastAPI:
     )
 
 
+@cache
+def published() -> dict[str, Any]:
+    """The document."""
+    return made_app(Path("/nowhere/convo.db"), Emulator(), Clock()).openapi()
+
+
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
     """Every operation that is published."""
-    document = made_app(Path("/nowhere/convo.db"), Emulator(), Clock()).openapi()
-    return [(method.upper(), path, one) for path, each in document["paths"].items() for method, one in each.items()]
+    paths = published()["paths"]
+    return [(method.upper(), path, one) for path, each in paths.items() for method, one in each.items()]
 
 
 OPERATIONS = operations()
+SHAPES = published()["components"]["schemas"]
 every_operation = pytest.mark.parametrize(
     ("method", "path", "operation"), OPERATIONS, ids=[f"{method} {path}" for method, path, _ in OPERATIONS]
 )
@@ -290,11 +298,25 @@ CHECKS = [
 STORY_CHECKS = [*CHECKS, checks.ensure_resource_availability]
 
 
+def without_example(operation: dict[str, Any]) -> list[str]:
+    """The schemas of what is sent and answered that nobody can see an example of."""
+    good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    contents = [part for one in (operation.get("requestBody", {}), *good) for part in one.get("content", {}).items()]
+    missing = []
+    for media_type, content in contents:
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if media_type != "text/event-stream" and "example" not in content and "example" not in SHAPES.get(name, {}):
+            missing.append(name or media_type)
+    return missing
+
+
 @every_operation
 def test_is_described(method: str, path: str, operation: dict[str, Any]) -> None:
-    """Every operation says what it does, and what it answers when something is wrong."""
-    assert operation["summary"]
-    assert operation["description"]
+    """Every operation says what it does, shows it, and says what it answers when something is wrong."""
+    where = f"{method} {path}"
+    assert operation.get("summary"), f"{where}: give the route a summary=..."
+    assert operation.get("description"), f"{where}: give its handler a docstring"
+    assert without_example(operation) == [], f"{where}: add these to src/convo_service/schemas/examples.json"
     for status in ("4XX", "5XX"):
         content = operation["responses"][status]["content"]
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -9,15 +9,15 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 
-from convo_service import schemas
 from convo_service.db.engine import Database, open_database
 from convo_service.llm.client import LLMClient
 from convo_service.routes import (
     analytics,
+    contract,
     conversations,
+    docs,
     health,
     messages,
     metrics,
@@ -83,7 +83,7 @@ def create_app(
             database, client, books, beside(Sweep(database, client, settings, clock)) if beside else nullcontext()
         ),
         dependencies=[Depends(only_known_parameters)],
-        docs_url=None,  # its page loads scripts from another host
+        docs_url=None,  # its page loads scripts from another host; `routes.docs` has ours
         redoc_url=None,
         telemetry=UNTOLD,
         redirect_slashes=False,  # a redirect would be an answer without a key, and to the host that a caller names
@@ -102,10 +102,10 @@ def create_app(
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, metrics, health)
+    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, metrics, health, docs)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: contract.document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -132,26 +132,3 @@ def _lifespan(
         await database.close()
 
     return lifespan
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with our problems in place of its own validation errors, and this installation's limits."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        shapes = document["components"]["schemas"]
-        shapes.pop("HTTPValidationError", None)
-        shapes.pop("ValidationError", None)
-        shapes["Problem"] = schemas.Problem.model_json_schema()
-        for message in ("InboundMessage", "AppendedMessage"):
-            shapes[message]["properties"]["text"]["maxLength"] = app.state.services.settings.max_message_chars
-        content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-                for shape in operation["responses"].get("200", {}).get("content", {}).values():
-                    if "itemSchema" in shape:  # a stream is its events, and no text
-                        shape.pop("schema", None)
-                for status in ("4XX", "5XX"):
-                    operation["responses"][status] = {"description": "A problem (RFC 9457)", "content": content}
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -6,6 +6,11 @@ from convo_service.routes.deps import ANYBODY, Wired
 from convo_service.telemetry import prometheus
 from convo_service.telemetry.metrics import METER
 
+SHAPE = {
+    "schema": {"type": "string"},
+    "example": "# TYPE convo_reserve gauge\nconvo_reserve 10\n",
+}
+
 router = APIRouter(tags=["health"])
 
 
@@ -14,9 +19,7 @@ router = APIRouter(tags=["health"])
     dependencies=[ANYBODY],
     summary="Metrics for Prometheus",
     response_class=Response,
-    responses={
-        200: {"description": "The text format of Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    },
+    responses={200: {"description": "The text format of Prometheus", "content": {"text/plain": SHAPE}}},
 )
 async def read_metrics(services: Wired) -> Response:
     """Counters and histograms of this process since it started, and what the database says now. Any key may read."""
