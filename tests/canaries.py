@@ -1,4 +1,4 @@
-"""Nothing that a test sends is found where it must not be: in logs, outputs, errors, and OpenAI's URLs and metadata."""
+"""Nothing that a test sends is found where it must not be: in logs, outputs, errors, metrics, spans, and at OpenAI in URLs."""
 
 import io
 import json
@@ -20,8 +20,10 @@ from convo_service.db.models import Message as StoredMessage
 from convo_service.db.models import Note, Profile, UserIdentity
 from convo_service.llm.emulator import Emulator
 from convo_service.settings import Settings
-from convo_service.telemetry import configure_logging
+from convo_service.telemetry import configure_logging, prometheus, tracing
+from convo_service.telemetry.metrics import METER
 from tests.databases import on
+from tests.spans import Spans
 
 SECRET_FIELDS = {"identity", "aliases", "text", "name", "last_name", "ragione_sociale", "email", "instructions"}
 PERSONAL = (
@@ -32,6 +34,7 @@ LEAST_CHARS = 8  # shorter ones would be found by chance
 LEAST_STORED_CHARS = 11
 MOST_LOOKED_FOR = 400
 BAD = 400
+_LABEL = re.compile(r'="((?:[^"\\]|\\.)*)"')
 _PHONE = re.compile(r"\+?[\d\s()-]{7,}")
 
 
@@ -41,6 +44,7 @@ class Canaries:
 
     sent: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)
+    spans: Spans = field(default_factory=Spans)
 
     def learn(self, headers: dict[bytes, bytes], body: bytes) -> None:
         """Remember the key, the people and the texts of a request."""
@@ -52,6 +56,12 @@ class Canaries:
     def look(self, where: str, text: str) -> None:
         """Note what stands in a text, as it was sent or escaped."""
         self.found += [f"{one!r} in {where}" for one in self.sent if one in text or json.dumps(one)[1:-1] in text]
+
+    def look_at_telemetry(self) -> None:
+        """What a collector would get, and the labels of all metrics; their numbers may be anything by chance."""
+        for span in self.spans.all:
+            self.look("a span", span.told)
+        self.look("a label", "\n".join(_LABEL.findall(prometheus.text(METER.instruments))))
 
     def look_at_openai(self, emulator: Emulator) -> None:
         """The metadata of conversations, which are in nobody's erasure."""
@@ -146,11 +156,14 @@ def watched() -> Iterator[Canaries]:
         handler.setStream(lines)
         root.handlers[:] = [*before, handler]
         ours.addHandler(handler)  # stays when a test configures the logs anew
+        tracing.use(canaries.spans)
         try:
             yield canaries
         finally:
+            tracing.use(None)
             ours.removeHandler(handler)
     canaries.look("the log", lines.getvalue())
+    canaries.look_at_telemetry()
     canaries.complain()
 
 

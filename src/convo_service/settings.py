@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     max_message_chars: int = Field(8000, ge=1)
     max_body_bytes: int = Field(262_144, ge=1024)
 
+    otel_exporter_otlp_endpoint: str | None = None
+
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -220,7 +222,7 @@ def _masked(settings: Settings, name: str) -> str:
         return f"******** ({len(settings.rollout_identities)})"
     if name == "database_url":
         return settings.database_address
-    if name == "openai_base_url":
+    if name in ("openai_base_url", "otel_exporter_otlp_endpoint"):
         return _without_secrets(value)
     if isinstance(value, bool):
         return str(value).lower()

@@ -53,6 +53,20 @@ def read_settings() -> "Settings":
     return settings
 
 
+def start_telemetry(settings: "Settings") -> None:
+    """Write logs as the settings say, and send spans where they say, if anywhere."""
+    from convo_service.telemetry import configure_logging, tracing
+
+    configure_logging(format_=settings.log_format, level=settings.log_level)
+    if settings.otel_exporter_otlp_endpoint is None:
+        return
+    try:
+        from convo_service.telemetry import otlp
+    except ImportError:
+        stop("OTEL_EXPORTER_OTLP_ENDPOINT is set, and what sends traces is missing: pip install 'convo-service[otlp]'")
+    tracing.use(otlp.provider(settings.otel_exporter_otlp_endpoint))
+
+
 def make_room(file: Path) -> None:
     """Make the folder of a SQLite file. A folder in its place is said here: the driver would add a traceback."""
     if file.is_dir():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convo_service.cli.common import database_errors, make_room, read_settings, require_migrated, stop
+from convo_service.cli.common import database_errors, make_room, read_settings, require_migrated, start_telemetry, stop
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,10 +32,9 @@ def serve(
     import uvicorn
 
     from convo_service.routes.wire import BoundedHttp
-    from convo_service.telemetry import configure_logging
 
     settings = read_settings()
-    configure_logging(format_=settings.log_format, level=settings.log_level)
+    start_telemetry(settings)
     require_migrated(settings)
     without_openai = emulator or (emulator_without_key and settings.openai_api_key is None)
     service = _with_emulator(settings) if without_openai else _with_openai(settings)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convo_service.cli.common import instant, on_database, read_settings, require_migrated
+from convo_service.cli.common import instant, on_database, read_settings, require_migrated, start_telemetry
 
 if TYPE_CHECKING:
     from convo_service.db.engine import Database
@@ -57,10 +57,8 @@ def worker() -> None:
 
 def _settings() -> "Settings":
     """The settings; without a key there is no model to ask, and windows are closed all the same."""
-    from convo_service.telemetry import configure_logging
-
     settings = read_settings()
-    configure_logging(format_=settings.log_format, level=settings.log_level)
+    start_telemetry(settings)
     require_migrated(settings)
     if settings.openai_api_key is None and settings.model_for_summaries is not None:
         typer.echo("OPENAI_API_KEY is not set: windows are closed, and no summary is written.", err=True)

@@ -1,4 +1,4 @@
-"""Traces: none, unless somebody says where to send them.
+"""Traces: none, unless `otlp` is told where to send them.
 
 A span holds what a metric's labels hold: no text, no path, no query, no message of an error, all of which FastAPI's own
 spans would.
