@@ -3,17 +3,21 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema_rs
 import pytest
 
+from convo_service.app import create_app
 from convo_service.routes.contract import EXAMPLES, TAGS
 from convo_service.routes.docs import FILES, STATIC
+from convo_service.settings import Settings
 from tests.gateway import assert_problem
 from tests.test_openapi import OPERATIONS, SHAPES, published
 
+COMMITTED = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 _ROW = re.compile(r"^\| (\S+) \| (\S+ \S+) \| ([^|]+) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
 
@@ -22,6 +26,13 @@ def test_an_example_keeps_its_schema(name: str) -> None:
     """Whatever is shown as an example could be sent, or answered."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": published()["components"]}
     jsonschema_rs.validate(schema, SHAPES[name]["example"], validate_formats=False)
+
+
+def test_the_committed_document(tmp_path: Path) -> None:
+    """`docs/openapi.json` is what the service publishes with the settings that it comes with."""
+    now = create_app(Settings(_env_file=None, database_url=f"sqlite:///{tmp_path / 'convo.db'}")).openapi()
+    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    assert committed == now, "the contract has changed; if it should, run: convo-service openapi > docs/openapi.json"
 
 
 def test_every_example_is_of_a_schema() -> None:
