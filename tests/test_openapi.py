@@ -304,9 +304,11 @@ def without_example(operation: dict[str, Any]) -> list[str]:
     contents = [part for one in (operation.get("requestBody", {}), *good) for part in one.get("content", {}).items()]
     missing = []
     for media_type, content in contents:
-        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-        if media_type != "text/event-stream" and "example" not in content and "example" not in SHAPES.get(name, {}):
-            missing.append(name or media_type)
+        shape = content.get("schema", {})
+        names = [one.get("$ref", "").rpartition("/")[2] for one in shape.get("anyOf", [shape])]  # of a body, or none
+        shown = "example" in content or any("example" in SHAPES.get(name, {}) for name in names)
+        if not shown and media_type != "text/event-stream":
+            missing.append(names[0] or media_type)
     return missing
 
 
