@@ -96,16 +96,17 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     thread.join()
 
 
-def test_sent(collector: tuple[str, list[tuple[str, bytes]]]) -> None:
+async def test_sent(collector: tuple[str, list[tuple[str, bytes]]]) -> None:
     """Spans reach the collector, over HTTP, under the service's name."""
     pytest.importorskip("opentelemetry.sdk")
     from convo_service.telemetry import otlp  # noqa: PLC0415 - where the extra is there
 
     address, came = collector
     provider = otlp.provider(address + "/")
-    tracing.use(provider)
+    tracing.use(provider, provider.force_flush)
     with tracing.span("chat gpt-5-mini", {"gen_ai.provider.name": "openai"}):
         pass
+    await tracing.finish()
     tracing.use(None)
     provider.shutdown()
     assert [path for path, _ in came] == ["/v1/traces"]

@@ -44,6 +44,7 @@ from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
 from convo_service.services.turns import Turns
 from convo_service.settings import Settings
+from convo_service.telemetry import tracing
 
 # The framework's own spans and logs hold paths, queries and the messages of errors; `RequestEdge` has what we want.
 UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -130,5 +131,6 @@ def _lifespan(
         await warming
         await client.close()
         await database.close()
+        await tracing.finish()
 
     return lifespan

@@ -20,6 +20,7 @@ SECRETS = {
     "BOOTSTRAP_ADMIN_KEY": "canary-3" * 5,
     "ROLLOUT_USERS": "+393331112222,+393331112223",
     "OPENAI_BASE_URL": "http://canary-4:canary-5@127.0.0.1:9/v1?key=canary-6",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://canary-10:canary-11@127.0.0.1:9",
     "DATABASE_URL": "postgresql://canary-7:canary-8@127.0.0.1:9/convo?password=canary-9",
 }
 

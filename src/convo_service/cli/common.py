@@ -64,7 +64,8 @@ def start_telemetry(settings: "Settings") -> None:
         from convo_service.telemetry import otlp
     except ImportError:
         stop("OTEL_EXPORTER_OTLP_ENDPOINT is set, and what sends traces is missing: pip install 'convo-service[otlp]'")
-    tracing.use(otlp.provider(settings.otel_exporter_otlp_endpoint))
+    provider = otlp.provider(settings.otel_exporter_otlp_endpoint)
+    tracing.use(provider, provider.force_flush)
 
 
 def make_room(file: Path) -> None:

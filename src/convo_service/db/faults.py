@@ -38,8 +38,8 @@ def is_contention(error: Exception) -> bool:
 
 def is_of_database(error: Exception) -> bool:
     """Whether a database, its driver or the way to it says so, or it takes too long; any other error is a bug."""
-    drivers = (sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError)
-    return isinstance(error, (*drivers, OSError, TimeoutError))
+    asyncpgs = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    return isinstance(error, (sqlite3.Error, *asyncpgs, sa.exc.SQLAlchemyError, OSError, TimeoutError))
 
 
 def is_passing(error: Exception) -> bool:

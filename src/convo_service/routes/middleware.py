@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -21,6 +22,7 @@ PROBES = {
     "/metrics",
 }  # asked every few seconds for ever: a log of them says nothing while they are well
 BAD = 400
+_UNTRACED = nullcontext(None)
 _ACCEPTABLE = re.compile(rb"(?=.*[A-Za-z])[A-Za-z0-9._:-]{1,128}")  # with a letter: a phone number is no id
 
 log = get_logger()
@@ -42,7 +44,7 @@ class RequestEdge:
         current = given.decode() if given and _ACCEPTABLE.fullmatch(given) else new_id("req")
         token = request_id.set(current)
         try:
-            with tracing.request(scope["method"], _traceparent(scope)) as span:
+            with _traced(scope) as span:
                 await self._handle(scope, receive, send, current, span)
         finally:
             request_id.reset(token)
@@ -104,9 +106,11 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-def _traceparent(scope: Scope) -> str | None:
-    given = _header(scope, TRACEPARENT) if tracing.is_on() else None
-    return given.decode("latin-1") if given is not None else None
+def _traced(scope: Scope) -> AbstractContextManager[Span | None]:
+    if not tracing.is_on() or scope["path"] in PROBES:
+        return _UNTRACED
+    given = _header(scope, TRACEPARENT)
+    return tracing.request(scope["method"], given.decode("latin-1") if given is not None else None)
 
 
 def _template(scope: Scope) -> str | None:

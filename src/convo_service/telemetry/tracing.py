@@ -4,7 +4,8 @@ A span holds what a metric's labels hold: no text, no path, no query, no message
 spans would.
 """
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
@@ -15,6 +16,7 @@ from convo_service.telemetry.metrics import known
 NAME = "convo_service"
 TRACEPARENT = "traceparent"
 SERVER_ERROR = 500
+FLUSH_MILLISECONDS = 2000
 _UNTRACED = nullcontext(None)
 
 Attributes = Mapping[str, str | int]
@@ -22,11 +24,21 @@ Attributes = Mapping[str, str | int]
 
 class _Tracing:
     tracer: Tracer | None = None
+    flush: Callable[[int], object] | None = None
 
 
-def use(provider: TracerProvider | None) -> None:
-    """Send the spans of this process there from now on; None: nowhere."""
-    _Tracing.tracer = provider.get_tracer(NAME) if provider is not None else None
+def use(provider: TracerProvider | None, flush: Callable[[int], object] | None = None) -> None:
+    """Send the spans of this process there from now on; None: nowhere.
+
+    `flush` sends what waits, within so many milliseconds.
+    """
+    _Tracing.tracer, _Tracing.flush = provider.get_tracer(NAME) if provider is not None else None, flush
+
+
+async def finish() -> None:
+    """Send what waits, before a signal ends the process."""
+    if _Tracing.flush is not None:
+        await asyncio.to_thread(_Tracing.flush, FLUSH_MILLISECONDS)
 
 
 def is_on() -> bool:
