@@ -1,4 +1,4 @@
-"""Nothing that a test sends is found where it must not be: in logs, outputs, errors, metrics, spans, and at OpenAI in URLs."""
+"""Nothing that a test sends is found where it must not be: in logs, outputs, errors, metrics, spans, or at OpenAI."""
 
 import io
 import json
