@@ -85,6 +85,8 @@ def number(value: object) -> object:
 
 
 def _written_out(value: object) -> object:
+    if isinstance(value, datetime):
+        return value  # of a caller in Python, such as the client
     if not isinstance(value, str) or "T" not in value.upper():
         raise ValueError("must be an RFC 3339 date and time")
     return value

@@ -1,0 +1,1 @@
+"""The typed client, as gateways and dashboards use it."""
