@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -124,45 +123,6 @@ def test_serve_sweeps(run: Runner) -> None:
             assert (found["is_active"], found["closed_reason"]) == (False, "idle_timeout")
         finally:
             process.send_signal(signal.SIGTERM)
-
-
-def test_doctor(run: Runner) -> None:
-    """What is wrong is said with what to do, and the exit code is 1; without a database the rest is looked at still."""
-    found = run("doctor")
-    assert found.returncode == 1
-    assert "is not there. Run: convo-service migrate." in found.stdout
-    assert "OPENAI_API_KEY is not set" in found.stdout
-    assert not (run.folder / "data" / "convo.db").exists()
-    run("migrate")
-    checks = {one["about"]: one for one in json.loads(run("doctor", "--json").stdout)}
-    assert checks["database"]["verdict"] == "ok"
-    assert checks["keys"]["verdict"] == "warning"
-
-
-def test_doctor_against_an_openai(run: Runner) -> None:
-    """With a key that is taken nothing is a problem."""
-    run("migrate")
-    emulator = Path(__file__).resolve().parents[2] / "bench" / "emulator_app.py"
-    command = [COMMAND[0], "-m", "uvicorn", "--app-dir", str(emulator.parent), "emulator_app:app", "--port", "0"]
-    process = subprocess.Popen(command, env=run.environment, cwd=run.folder, stderr=subprocess.PIPE, text=True)  # noqa: S603
-    assert process.stderr is not None
-    with process:
-        try:
-            base = next(found.group() for line in process.stderr if (found := re.search(r"http://[\d.:]+\d", line)))
-            shown = run("doctor", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=f"{base}/v1", OPENAI_MODEL="gpt-test")
-        finally:
-            process.terminate()
-    assert "ok       OpenAI     the key is taken, gpt-test is there" in shown.stdout
-    assert shown.returncode == 0
-
-
-def test_doctor_and_a_database_that_is_away(run: Runner) -> None:
-    """One line, and no secret in it."""
-    found = run("doctor", **SECRETS)
-    assert found.returncode == 1
-    assert "nobody answers there" in found.stdout
-    assert "Traceback" not in found.stderr
-    assert "canary" not in found.stdout + found.stderr
 
 
 def test_config(run: Runner) -> None:

@@ -34,12 +34,17 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 async def _look(settings: "Settings") -> "list[Check]":
-    from convo_service.app import openai_client
+    from convo_service.app import openai_client, utc_now
     from convo_service.services import checkup
+    from convo_service.services.checkup_openai import of_openai
 
     llm = openai_client(settings)
     try:
-        return [*await _of_database(settings), *[one async for one in checkup.of_surroundings(llm, settings)]]
+        return [
+            *await _of_database(settings),
+            *[one async for one in checkup.of_surroundings(settings)],
+            *[one async for one in of_openai(llm, settings, utc_now())],
+        ]
     finally:
         await llm.close()
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convo_service import crashing
 from convo_service.crashing import crash_point
 from convo_service.errors import UpstreamLocked, UpstreamLost, UpstreamRefused, UpstreamUnavailable
-from convo_service.llm import faults, replies
+from convo_service.llm import faults, replies, sight
 from convo_service.llm.breaker import Breaker, CircuitOpen
 from convo_service.llm.measuring import counted, measured
 from convo_service.llm.replies import Heard, OnDelta, Prompt, Reply
+from convo_service.llm.sight import Sight
 from convo_service.telemetry import failure, get_logger, metrics
 
 if TYPE_CHECKING:
@@ -221,9 +222,13 @@ class LLMClient:
             return not faults.is_lost(error.__cause__)
         return True
 
-    async def look_up(self, model: str, *, deadline: float) -> None:
-        """See whether the key is taken and the model is there; costs nothing."""
-        await self._call("models.retrieve", deadline, lambda sdk: sdk.models.retrieve(model))
+    async def look(self, model: str, *, deadline: float) -> Sight:
+        """See who is there, whether the key is taken and the model known; costs nothing."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await sight.look(self._client(), model)
+        except TimeoutError:
+            return Sight(None)
 
     @staticmethod
     def warm() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,19 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db import migrations
 from convo_service.db.engine import Database, database_time
-from convo_service.db.models import ApiKey, Conversation, Summary
-from convo_service.errors import UpstreamUnavailable
-from convo_service.llm.client import LLMClient
+from convo_service.db.models import ApiKey, Conversation, Opening, RemoteGarbage, Summary
 from convo_service.settings import Settings
 
 Verdict = Literal["ok", "warning", "problem"]
 
-ASK_SECONDS = 8.0
 CLOCK_TOLERANCE_SECONDS = 5.0
 SCARCE_BYTES = 1 << 30
 NO_ROOM_BYTES = 100 << 20
 LAG = timedelta(minutes=10)
 DAY = timedelta(days=1)
+MANY_TRIES = 5  # within about an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +48,16 @@ async def of_database(database: Database, settings: Settings, now: datetime) -> 
         yield await _clock(tx, now)
         yield await _keys(tx, settings, now)
         yield await _sweep(tx, settings, now)
+        yield await _openings(tx)
+        yield await _garbage(tx)
         yield await _summaries(tx, settings, now)
 
 
-async def of_surroundings(llm: LLMClient, settings: Settings) -> AsyncIterator[Check]:
-    """What does not need the database."""
+async def of_surroundings(settings: Settings) -> AsyncIterator[Check]:
+    """What needs neither the database nor OpenAI."""
     yield _pepper(settings)
     if settings.sqlite_file is not None:
         yield _disk(settings.sqlite_file)
-    yield await _openai(llm, settings)
 
 
 def _after(revision: str | None) -> str:
@@ -93,6 +91,35 @@ async def _sweep(tx: AsyncSession, settings: Settings, now: datetime) -> Check:
         return Check("worker", "ok", "no conversation waits for the sweep")
     advice = "Leave WORKER_ENABLED on, or run: convo-service worker"
     return Check("worker", "warning", f"{count:,} conversations have been waiting for the sweep", advice)
+
+
+async def _openings(tx: AsyncSession) -> Check:
+    """A conversation that is owed for longer than any lease: the next message, or a sweep, would have made it."""
+    late = sa.select(sa.func.count()).where(Opening.lease_until <= database_time() - LAG.total_seconds())
+    count = int(await tx.scalar(late) or 0)
+    if not count:
+        return Check("openings", "ok", "no conversation is owed to anybody")
+    advice = "OpenAI refuses it, or nobody sweeps: see openai_failed in the log, then run: convo-service sweep"
+    return Check(
+        "openings", "problem", f"{count:,} conversations could not be opened for more than ten minutes", advice
+    )
+
+
+async def _garbage(tx: AsyncSession) -> Check:
+    """What has to be deleted at OpenAI, for an erasure or because nobody uses it, and is there still."""
+    row = RemoteGarbage
+    late = row.not_before <= database_time() - LAG.total_seconds()
+    counts = sa.select(
+        sa.func.count(), sa.func.count().filter(row.tries >= MANY_TRIES), sa.func.count().filter(late)
+    ).select_from(row)
+    every, refused, left = (await tx.execute(counts)).one()
+    if refused:
+        detail = f"{refused:,} of {every:,} could not be deleted in {MANY_TRIES} tries or more"
+        return Check("garbage", "warning", detail, "See openai_failed in the log: is the key another project's now?")
+    if left:
+        detail = f"{left:,} of {every:,} should have been deleted at OpenAI by now"
+        return Check("garbage", "warning", detail, "Leave WORKER_ENABLED on, or run: convo-service worker")
+    return Check("garbage", "ok", f"{every:,} to be deleted at OpenAI, none of them late")
 
 
 async def _summaries(tx: AsyncSession, settings: Settings, now: datetime) -> Check:
@@ -130,26 +157,3 @@ def _disk(file: Path) -> Check:
     if free < SCARCE_BYTES:
         return Check("disk", "warning", detail, "Make room")
     return Check("disk", "ok", detail)
-
-
-async def _openai(llm: LLMClient, settings: Settings) -> Check:
-    """Whether the key is taken and the model is known; costs nothing."""
-    if settings.openai_api_key is None:
-        return Check("OpenAI", "problem", "OPENAI_API_KEY is not set", "Set it; to try the service: serve --emulator")
-    model = settings.model_for_summaries or settings.openai_model
-    try:
-        await llm.look_up(model or "gpt-4o-mini", deadline=time.monotonic() + ASK_SECONDS)
-    except UpstreamUnavailable as error:
-        return _openai_fault(getattr(error.__cause__, "status_code", None), model)
-    return Check("OpenAI", "ok", "the key is taken" + (f", {model} is there" if model else ""))
-
-
-def _openai_fault(status: int | None, model: str | None) -> Check:
-    if status in (401, 403):
-        return Check("OpenAI", "problem", f"the key is refused ({status})", "Check OPENAI_API_KEY")
-    if status == 404 and model is not None:
-        return Check("OpenAI", "problem", f"{model} is not there", "Check OPENAI_MODEL and SUMMARY_MODEL")
-    if status == 404:
-        return Check("OpenAI", "ok", "the key is taken")
-    said = f"answered {status}" if status else "cannot be reached"
-    return Check("OpenAI", "problem", said, "Check OPENAI_BASE_URL, the network, and OpenAI's status page")
