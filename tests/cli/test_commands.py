@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -10,9 +11,13 @@ import sys
 import time
 from contextlib import closing
 
+import click
 import httpx
 import pytest
+import typer
 
+from convo_service.cli import app
+from convo_service.cli.examples import TYPED
 from tests.cli.shell import COMMAND, Runner
 
 KEY = "k" * 40
@@ -24,6 +29,52 @@ def test_help(run: Runner) -> None:
     assert shown.returncode == 0
     for name in ("serve", "migrate", "demo", "keys", "openapi"):
         assert name in shown.stdout
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command by its whole name."""
+    found: dict[str, click.Command] = {}
+    root = typer.main.get_command(app)
+    assert isinstance(root, click.Group)
+    for name, one in root.commands.items():
+        found |= (
+            {f"{name} {below}": sub for below, sub in one.commands.items()}
+            if isinstance(one, click.Group)
+            else {name: one}
+        )
+    return found
+
+
+def test_every_command_is_shown_with_examples() -> None:
+    """Each example below a command's help is a call of that command that its options understand."""
+    assert set(TYPED) - {""} == set(commands())
+    for name, lines in TYPED.items():
+        for line in lines:
+            for called in re.findall(r"convo-service ([^|>&)]+)", line):
+                words = shlex.split(called)
+                known = next(one for one in commands() if f"{' '.join(words)} ".startswith(f"{one} "))
+                assert not name or name in (known, "worker")
+                commands()[known].make_context(known, words[len(known.split()) :])
+
+
+@pytest.mark.parametrize("name", ["", *sorted(set(TYPED) - {""})])
+def test_help_of_each(run: Runner, name: str) -> None:
+    """`--help` of each command ends with how it is typed, has no colours without a terminal, and needs no settings."""
+    shown = run(*name.split(), "--help", CONVERSATION_TIMEOUT_HOURS="-1", COLUMNS="200")
+    assert (shown.returncode, shown.stderr, "\x1b" in shown.stdout) == (0, "", False)
+    assert all(line in shown.stdout for line in TYPED[name])
+    assert ("Exit codes: 0 done" in shown.stdout) == (not name)
+
+
+def test_what_programs_read(run: Runner) -> None:
+    """`--json` gives keys and sweeps as one document, without any key in it."""
+    run("migrate")
+    key = run("keys", "create", "--name", "gàteway", "--scope", "gateway").stdout.splitlines()[-1]
+    listed = run("keys", "list", "--json").stdout
+    (row,) = json.loads(listed)
+    assert (row["name"], row["is_live"], row["expires_at"], key in listed) == ("gàteway", True, None, False)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", row["created_at"])
+    assert json.loads(run("sweep", "--json").stdout) == {}
 
 
 def test_help_loads_little() -> None:

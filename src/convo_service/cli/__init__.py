@@ -4,6 +4,7 @@ import typer
 
 from convo_service.cli.checking import config, doctor
 from convo_service.cli.database import import_legacy, migrate
+from convo_service.cli.examples import below
 from convo_service.cli.keys import create_key, list_keys, revoke_key, rotate_key, show_scopes
 from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
@@ -14,33 +15,33 @@ from convo_service.cli.working import sweep, worker
 app = typer.Typer(
     help="Windows of conversation for WhatsApp bots on OpenAI's Conversations API.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=below(""),
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(worker)
-app.command()(sweep)
-app.command()(migrate)
-app.command()(doctor)
-app.command()(config)
-app.command("import-legacy")(import_legacy)
-app.command()(report)
-app.command()(demo)
-app.command()(simulate)
-app.command()(openapi)
+app.command("serve", epilog=below("serve"))(serve)
+app.command("worker", epilog=below("worker"))(worker)
+app.command("sweep", epilog=below("sweep"))(sweep)
+app.command("migrate", epilog=below("migrate"))(migrate)
+app.command("doctor", epilog=below("doctor"))(doctor)
+app.command("config", epilog=below("config"))(config)
+app.command("import-legacy", epilog=below("import-legacy"))(import_legacy)
+app.command("report", epilog=below("report"))(report)
+app.command("demo", epilog=below("demo"))(demo)
+app.command("simulate", epilog=below("simulate"))(simulate)
+app.command("openapi", epilog=below("openapi"))(openapi)
 
 keys_app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
-keys_app.command("create")(create_key)
-keys_app.command("list")(list_keys)
-keys_app.command("rotate")(rotate_key)
-keys_app.command("scopes")(show_scopes)
-keys_app.command("revoke")(revoke_key)
+keys_app.command("create", epilog=below("keys create"))(create_key)
+keys_app.command("list", epilog=below("keys list"))(list_keys)
+keys_app.command("rotate", epilog=below("keys rotate"))(rotate_key)
+keys_app.command("scopes", epilog=below("keys scopes"))(show_scopes)
+keys_app.command("revoke", epilog=below("keys revoke"))(revoke_key)
 app.add_typer(keys_app, name="keys")
 
 user_app = typer.Typer(help="Export, erase and merge people.", no_args_is_help=True)
-user_app.command("export")(export_user)
-user_app.command("erase")(erase_user)
-user_app.command("merge")(merge_users)
+user_app.command("export", epilog=below("user export"))(export_user)
+user_app.command("erase", epilog=below("user erase"))(erase_user)
+user_app.command("merge", epilog=below("user merge"))(merge_users)
 app.add_typer(user_app, name="user")
 
 

@@ -1,5 +1,6 @@
 """The commands `keys create`, `keys list`, `keys rotate`, `keys revoke` and `keys scopes`."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,10 +37,14 @@ def create_key(
     typer.echo(key)
 
 
-def list_keys() -> None:
+def list_keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show every key by its prefix, with its end and its last use."""
     now = _now()
-    for row in _with_keys(lambda keys: keys.all()):
+    rows = _with_keys(lambda keys: keys.all())
+    if as_json:
+        typer.echo(json.dumps([_fields(row, now) for row in rows], indent=2, ensure_ascii=False))
+        return
+    for row in rows:
         used = f"used {_minute(row.last_used_at)}" if row.last_used_at else "never used"
         typer.echo(
             f"{row.id}  {row.prefix}...  {row.scope:<9}  {_minute(row.created_at)}  {_state(row, now):<24}  "
@@ -125,6 +130,14 @@ def _end(days: int | None, at: str | None, now: datetime) -> datetime | None:
     if ends <= now:
         stop("--expires-at has to lie in the future")
     return ends
+
+
+def _fields(row: "ApiKey", now: datetime) -> dict[str, Any]:
+    times = {name: getattr(row, name) for name in ("created_at", "expires_at", "revoked_at", "last_used_at")}
+    told = {name: at and at.isoformat().replace("+00:00", "Z") for name, at in times.items()}
+    return {
+        "id": row.id, "prefix": row.prefix, "name": row.name, "scope": row.scope, "is_live": row.is_live(now), **told,
+    }  # fmt: skip
 
 
 def _state(row: "ApiKey", now: datetime) -> str:

@@ -1,5 +1,6 @@
 """The commands `sweep` and `worker`: what goes on while nobody writes."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ def sweep(
     now: Annotated[
         str | None, typer.Option(metavar="TIME", help="Sweep as if it were this time, such as 2026-03-02T09:00Z.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Close what is over and have quiet conversations summarised, once."""
     settings = _settings()
@@ -29,6 +31,9 @@ def sweep(
             await found.llm.close()
 
     done = on_database(settings, run)
+    if as_json:
+        typer.echo(json.dumps(done, sort_keys=True))
+        return
     typer.echo(", ".join(f"{count} {what}" for what, count in sorted(done.items())) or "nothing was due")
 
 
