@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
-import click
 import httpx
 import pytest
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from convo_service.cli import app
 from convo_service.cli.examples import TYPED
@@ -31,18 +32,19 @@ def test_help(run: Runner) -> None:
         assert name in shown.stdout
 
 
-def commands() -> dict[str, click.Command]:
+def commands() -> dict[str, TyperCommand]:
     """Every command by its whole name."""
-    found: dict[str, click.Command] = {}
     root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
-    for name, one in root.commands.items():
-        found |= (
-            {f"{name} {below}": sub for below, sub in one.commands.items()}
-            if isinstance(one, click.Group)
-            else {name: one}
-        )
-    return found
+    assert isinstance(root, TyperGroup)
+    return dict(_below(root, ""))
+
+
+def _below(group: TyperGroup, before: str) -> Iterator[tuple[str, TyperCommand]]:
+    for name, one in group.commands.items():
+        if isinstance(one, TyperGroup):
+            yield from _below(one, f"{before}{name} ")
+        elif isinstance(one, TyperCommand):
+            yield f"{before}{name}", one
 
 
 def test_every_command_is_shown_with_examples() -> None:

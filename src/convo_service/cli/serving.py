@@ -10,6 +10,7 @@ from convo_service.cli.common import database_errors, make_room, read_settings, 
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from convo_service.app import Beside
     from convo_service.settings import Settings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 10
 GC_THRESHOLDS = (50_000, 20, 50)
 EMULATED_MODEL = "emulator"
+EMULATOR_PATH = "/emulator"
 DEMO_DATABASE = Path("var/demo.db")
 
 
@@ -93,14 +95,28 @@ def _with_openai(settings: "Settings") -> "FastAPI":
     return create_app(settings, beside=_worker(settings))
 
 
-def _with_emulator(settings: "Settings") -> "FastAPI":
+def _with_emulator(settings: "Settings") -> "ASGIApp":
     from convo_service.app import create_app
     from convo_service.llm.client import LLMClient
     from convo_service.llm.emulator import Emulator
 
     typer.secho("EMULATOR: no model is behind this service; its replies say so. Not for real customers.", err=True)
     settings = settings.model_copy(update={"openai_model": settings.openai_model or EMULATED_MODEL})
-    return create_app(settings, llm=LLMClient.against(Emulator(settings.emulator_file)), beside=_worker(settings))
+    emulator = Emulator(settings.emulator_file)
+    return _beside(create_app(settings, llm=LLMClient.against(emulator), beside=_worker(settings)), emulator)
+
+
+def _beside(service: "FastAPI", emulator: "ASGIApp") -> "ASGIApp":
+    """The emulator under a path of its own, for gateways that call OpenAI themselves."""
+
+    async def either(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        path = scope.get("path", "")
+        if path.startswith(f"{EMULATOR_PATH}/v1/"):
+            await emulator({**scope, "path": path.removeprefix(EMULATOR_PATH)}, receive, send)
+        else:
+            await service(scope, receive, send)
+
+    return either
 
 
 def _worker(settings: "Settings") -> "Beside | None":

@@ -1,0 +1,1 @@
+"""The examples, run for real against the service."""
