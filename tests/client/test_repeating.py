@@ -135,6 +135,7 @@ async def test_what_is_never_made_twice(
         pytest.param(422, "message_id_reused", id="reused"),
         pytest.param(500, "internal_error", id="a fault"),
         pytest.param(502, "upstream_failed", id="the model gave no reply"),
+        pytest.param(503, "model_not_configured", id="an operator has to act"),
     ],
 )
 async def test_what_is_final(call: Call, status: int, code: str, waits: Waits) -> None:

@@ -12,6 +12,7 @@ from convo_service.client.problems import (
     TooMany,
     Unavailable,
 )
+from convo_service.client.repeating import Patience
 
 __all__ = [
     "Conflict",
@@ -20,6 +21,7 @@ __all__ = [
     "Invalid",
     "NotAllowed",
     "NotFound",
+    "Patience",
     "ProblemError",
     "StreamCut",
     "TooMany",

@@ -21,6 +21,7 @@ NOT_DONE = frozenset(
 )
 # What comes from the service's surroundings and passes; whether anything was done is not known.
 PASSING_STATUSES = frozenset({429, 503, 504})
+UNTIL_SOMEBODY_ACTS = "model_not_configured"  # a 503, too, and no wait helps
 PROXY_FAILED = "http_502"  # the service's own 502 is a model that was asked and gave no reply: it would cost again
 
 FIRST_WAIT = 0.2
@@ -54,9 +55,8 @@ class Patience:
 def may_repeat(error: httpx.TransportError | ProblemError, *, repeatable: bool) -> bool:
     """Whether the same request may go out again; `repeatable`: it has one effect, however often it arrives."""
     if isinstance(error, ProblemError):
-        if error.code in NOT_DONE:
-            return True
-        return repeatable and (error.status in PASSING_STATUSES or error.code == PROXY_FAILED)
+        passes = error.status in PASSING_STATUSES and error.code != UNTIL_SOMEBODY_ACTS
+        return error.code in NOT_DONE or (repeatable and (passes or error.code == PROXY_FAILED))
     if isinstance(error, NOT_SENT):
         return True
     return repeatable and isinstance(error, httpx.NetworkError | httpx.TimeoutException | httpx.RemoteProtocolError)
