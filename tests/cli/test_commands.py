@@ -1,6 +1,7 @@
 """The command line as an operator uses it: real processes, their output, their exit codes."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import httpx
 import pytest
@@ -77,6 +78,24 @@ def test_what_programs_read(run: Runner) -> None:
     assert (row["name"], row["is_live"], row["expires_at"], key in listed) == ("gàteway", True, None, False)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", row["created_at"])
     assert json.loads(run("sweep", "--json").stdout) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["on a terminal", "NO_COLOR"]
+)
+def test_colours(run: Runner, more: dict[str, str], coloured: bool) -> None:
+    """On a terminal help has colours, unless NO_COLOR says that nobody wants them."""
+    ours, theirs = os.openpty()
+    environment = {**run.environment, "TERM": "xterm-256color", **more}
+    shown = subprocess.Popen([*COMMAND, "doctor", "--help"], env=environment, stdout=theirs, cwd=run.folder)  # noqa: S603
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # a terminal whose other end is closed
+        while piece := os.read(ours, 4096):
+            said += piece
+    os.close(ours)
+    assert shown.wait() == 0
+    assert bool(re.search(rb"\x1b\[[0-9;]*3[1-7]m", said)) == coloured
 
 
 def test_help_loads_little() -> None:
