@@ -12,12 +12,13 @@ from convo_service.llm.client import LLMClient
 from convo_service.llm.emulator import Emulator
 from convo_service.services import checkup
 from convo_service.services.checkup import Check
+from convo_service.services.checkup_openai import of_openai
 from convo_service.services.sweep import Sweep
 from convo_service.settings import Settings
 from tests.conftest import Clock
 from tests.gateway import Gateway
 
-WITH_MODEL = {"openai_model": "gpt-test", "summary_min_tokens": 0, "openai_api_key": SecretStr("sk-x")}
+WITH_MODEL = {"openai_model": "gpt-5-mini", "summary_min_tokens": 0, "openai_api_key": SecretStr("sk-x")}
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def env() -> dict[str, object]:
 async def look(database: Database, llm: LLMClient, settings: Settings, now: datetime) -> dict[str, Check]:
     """Every check by what it is about."""
     found = [one async for one in checkup.of_database(database, settings, now)]
-    found += [one async for one in checkup.of_surroundings(llm, settings)]
+    found += [one async for one in checkup.of_surroundings(settings)]
+    found += [one async for one in of_openai(llm, settings, now)]
     assert all(bool(one.advice) is (one.verdict != "ok") for one in found)
     return {one.about: one for one in found}
 
@@ -38,8 +40,9 @@ async def test_all_is_well(database: Database, llm: LLMClient, settings: Setting
     """Nothing is wrong with an installation that has keys, a model, and an OpenAI that answers."""
     found = await look(database, llm, settings, datetime.now(UTC))
     assert {name: one.detail for name, one in found.items() if one.verdict != "ok"} == {}
-    assert found["OpenAI"].detail == "the key is taken, gpt-test is there"
-    assert found["summaries"].detail == "by gpt-test, last 24 hours: none"
+    assert found["OpenAI"].detail == "the key is taken, gpt-5-mini is there"
+    assert found["price"].detail == "of gpt-5-mini is known"
+    assert found["summaries"].detail == "by gpt-5-mini, last 24 hours: none"
 
 
 async def test_a_clock_that_is_wrong(database: Database, llm: LLMClient, settings: Settings, clock: Clock) -> None:
@@ -51,7 +54,7 @@ async def test_a_clock_that_is_wrong(database: Database, llm: LLMClient, setting
     ("fault", "detail"),
     [
         pytest.param({"status": 401}, "the key is refused (401)", id="key"),
-        pytest.param({"status": 404}, "gpt-test is not there", id="model"),
+        pytest.param({"status": 404}, "gpt-5-mini is not there", id="model"),
         pytest.param({"status": 500}, "answered 500", id="down"),
         pytest.param({"after": True}, "cannot be reached", id="broken connection"),
     ],
@@ -92,7 +95,7 @@ async def test_summaries_that_fail(
     clock.advance(hours=1)
     await sweep.run_once()
     found = (await look(database, llm, settings, clock()))["summaries"]
-    assert (found.verdict, found.detail) == ("warning", "by gpt-test, last 24 hours: 1 rejected")
+    assert (found.verdict, found.detail) == ("warning", "by gpt-5-mini, last 24 hours: 1 rejected")
     clock.advance(hours=24)
     assert (await look(database, llm, settings, clock()))["summaries"].verdict == "ok"
 

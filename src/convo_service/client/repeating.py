@@ -66,4 +66,4 @@ def wait_before(tries: int, error: httpx.TransportError | ProblemError) -> float
     """As long as the service asks for; else longer each time, and never the same for two clients."""
     if isinstance(error, ProblemError) and error.retry_after is not None:
         return float(error.retry_after)
-    return min(FIRST_WAIT * 2**tries, LONGEST_WAIT) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    return min(FIRST_WAIT * 2.0**tries, LONGEST_WAIT) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
