@@ -48,7 +48,7 @@ async def of_database(database: Database, settings: Settings, now: datetime) -> 
         yield await _clock(tx, now)
         yield await _keys(tx, settings, now)
         yield await _sweep(tx, settings, now)
-        yield await _openings(tx)
+        yield await _openings(tx, now)
         yield await _garbage(tx)
         yield await _summaries(tx, settings, now)
 
@@ -93,9 +93,10 @@ async def _sweep(tx: AsyncSession, settings: Settings, now: datetime) -> Check:
     return Check("worker", "warning", f"{count:,} conversations have been waiting for the sweep", advice)
 
 
-async def _openings(tx: AsyncSession) -> Check:
-    """A conversation that is owed for longer than any lease: the next message, or a sweep, would have made it."""
-    late = sa.select(sa.func.count()).where(Opening.lease_until <= database_time() - LAG.total_seconds())
+async def _openings(tx: AsyncSession, now: datetime) -> Check:
+    """A conversation that is owed for long, and that nobody works on: each message and each sweep tries to open it."""
+    free = Opening.lease_until <= database_time()
+    late = sa.select(sa.func.count()).where(free, Opening.opened_at <= now - LAG)
     count = int(await tx.scalar(late) or 0)
     if not count:
         return Check("openings", "ok", "no conversation is owed to anybody")
