@@ -1,6 +1,5 @@
 """What several commands share: the settings, the database, and how a command stops."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +94,8 @@ def database_errors(address: str) -> Iterator[None]:
 
 def on_database(settings: "Settings", work: "Callable[[Database], Awaitable[Result]]") -> Result:
     """Open the database, do the work, close it."""
+    import asyncio
+
     from convo_service.db.engine import open_database
 
     async def run() -> Result:
