@@ -29,6 +29,8 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/users/{user_id}/notes"): GATEWAY,
     ("PATCH", "/notes/{note_id}"): GATEWAY,
     ("POST", "/users/{user_id}/reset"): GATEWAY,
+    ("PUT", "/users/{user_id}/pause"): GATEWAY,
+    ("DELETE", "/users/{user_id}/pause"): GATEWAY,
     ("POST", "/users/{user_id}/identities"): set(),
     ("GET", "/users/{user_id}/export"): set(),
     ("DELETE", "/users/{user_id}"): set(),

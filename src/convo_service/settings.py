@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     summary_model: str | None = None
     openai_timeout_seconds: float = Field(30, gt=0, le=600, allow_inf_nan=False)
     instructions: str | None = None
+    bot_pause_minutes: float = Field(60, gt=0, le=43_200, allow_inf_nan=False)
 
     rollout_percent: float = Field(100, ge=0, le=100)
     rollout_users: str = ""

@@ -101,6 +101,14 @@ class ConvoClient:
         body = schemas.Reset(topic=topic, forget=forget)
         return await self._send("POST", _at("/users/{}/reset", user_id), schemas.Conversation, body, repeatable=False)
 
+    async def pause(self, user_id: str, *, minutes: float | None = None) -> schemas.User:
+        """Let a person answer in the bot's place for a while."""
+        return await self._send("PUT", _at("/users/{}/pause", user_id), schemas.User, schemas.Pause(minutes=minutes))
+
+    async def resume(self, user_id: str) -> schemas.User:
+        """Let the bot answer again."""
+        return await self._send("DELETE", _at("/users/{}/pause", user_id), schemas.User)
+
     async def profile(self, user_id: str) -> schemas.Profile:
         """What is known of a user."""
         return await self._get(_at("/users/{}/profile", user_id), schemas.Profile)

@@ -21,6 +21,12 @@ PREAMBLE = (
     "before you rely on them."
 )
 
+# Constant, too: what stands before the words that were said while a person answered in the bot's place.
+HANDOVER = (
+    "A colleague took this conversation over for a while. What follows was said in the meantime, by the customer and, "
+    "as assistant, by the colleague. Go on from there; what the colleague promised holds."
+)
+
 _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 Section = Literal["profile", "topics", "issues", "preferences", "notes", "history"]
@@ -149,6 +155,12 @@ def carried_items(messages: Sequence[Said]) -> list[dict[str, Any]]:
         for message in messages
         if (text := without_controls(message.text)[:MAX_CARRIED_CHARS])
     ]
+
+
+def missed_items(messages: Sequence[Said]) -> list[dict[str, Any]]:
+    """What was said in a pause, in the same form, behind our constant. No talk, no items."""
+    said = carried_items(messages)
+    return [item("developer", HANDOVER), *said] if said else []
 
 
 def seed_items(text: str) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
+SERVICE_WINDOW = timedelta(hours=24)
 CARRIED_AT_CAP = 6  # messages that a rollover in the middle of talk repeats verbatim
+CARRIED_AFTER_PAUSE = 12  # the newest of those that were said while a person answered
 
 
 class Reason(StrEnum):
@@ -94,6 +96,11 @@ class WindowPolicy:
 
     def _is_idle(self, arrival: Arrival, latest: Latest) -> bool:
         return not self.endless and arrival.at - latest.last_inbound_at >= latest.timeout
+
+
+def service_window_end(last_inbound_at: datetime) -> datetime:
+    """When WhatsApp's customer-service window ends, in which a business may write what it likes: no window of ours."""
+    return last_inbound_at + SERVICE_WINDOW
 
 
 def is_in_future(sent_at: datetime, now: datetime) -> bool:

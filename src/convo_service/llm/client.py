@@ -135,6 +135,15 @@ class LLMClient:
                 return False
             raise
 
+    async def holds(self, conversation_id: str, items: Sequence[dict[str, Any]], *, deadline: float) -> bool:
+        """Whether these items stand one after the other among a conversation's last."""
+        try:
+            return await self._call("items.list", deadline, lambda sdk: replies.holds(sdk, conversation_id, items))
+        except UpstreamRefused as error:
+            if faults.is_lost(error.__cause__):
+                return False
+            raise
+
     async def delete_conversation(
         self, conversation_id: str, *, deadline: float, on_item: Callable[[], None] | None = None
     ) -> None:

@@ -33,6 +33,7 @@ class Prompt:
     turn_id: str
     user_hash: str
     start: Sequence[dict[str, Any]] = ()  # items that the conversation is to hold before the message
+    missed: Sequence[dict[str, Any]] = ()  # and those that follow from what it holds already
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -40,7 +41,7 @@ class Prompt:
         return {
             "model": self.model,
             "conversation": self.conversation_id,
-            "input": [*self.start, {"role": "user", "content": self.text}],
+            "input": [*self.start, *self.missed, {"role": "user", "content": self.text}],
             "truncation": "disabled",
             "metadata": {"service": "convo_service", "turn": self.turn_id},
             "safety_identifier": self.user_hash,
@@ -142,12 +143,23 @@ def known_id(item: Any) -> str | None:
 
 async def find(sdk: "openai.AsyncOpenAI", prompt: Prompt, heard: Heard) -> Reply | None:
     """The newest answer to the prompt's text among a conversation's last items that no other message has had."""
+    return _answer(prompt.text, await _recent(sdk, prompt.conversation_id), heard)
+
+
+async def holds(sdk: "openai.AsyncOpenAI", conversation_id: str, items: Sequence[dict[str, Any]]) -> bool:
+    """Whether these items stand one after the other among a conversation's last."""
+    said = [(one.role, one.text) for one in reversed(await _recent(sdk, conversation_id))]
+    wanted = [(one["role"], one["content"]) for one in items]
+    return any(said[place : place + len(wanted)] == wanted for place in range(len(said) - len(wanted) + 1))
+
+
+async def _recent(sdk: "openai.AsyncOpenAI", conversation_id: str) -> list[Said]:
+    """The messages among a conversation's last items, newest first."""
     try:  # the SDK itself stumbles over what is no list
-        page = await sdk.conversations.items.list(prompt.conversation_id, limit=RECENT_ITEMS, order="desc")
-        said = [Said(item.role, _text_of(item), known_id(item)) for item in page.data or [] if item.type == "message"]
+        page = await sdk.conversations.items.list(conversation_id, limit=RECENT_ITEMS, order="desc")
+        return [Said(item.role, _text_of(item), known_id(item)) for item in page.data or [] if item.type == "message"]
     except (TypeError, AttributeError):
         raise faults.NoAnswer from None
-    return _answer(prompt.text, said, heard)
 
 
 def _answer(text: str, newest_first: Sequence[Said], heard: Heard) -> Reply | None:

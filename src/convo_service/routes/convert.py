@@ -1,6 +1,7 @@
 """Between the wire and the services: requests become calls, rows become answers."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -9,8 +10,9 @@ from convo_service.db import models
 from convo_service.domain.seed import Part
 from convo_service.domain.text import clean, cut
 from convo_service.domain.usage import Usage
+from convo_service.domain.window import service_window_end
 from convo_service.errors import InvalidRequest
-from convo_service.services import entries
+from convo_service.services import entries, pauses
 from convo_service.services.arrivals import Answer, Call
 from convo_service.services.erasures import Receipt
 from convo_service.services.history import ConversationFilter
@@ -102,6 +104,8 @@ def got(answer: Answer) -> schemas.GotOrCreated:
         input=answer.input,
         message=message_out(answer.message) if answer.message is not None else None,
         degraded="stale_conversation" if answer.degraded else None,
+        paused_until=answer.pause.until if answer.pause is not None and answer.is_silent else None,
+        missed=[schemas.Item.model_validate(one) for one in answer.missed],
     )
 
 
@@ -116,6 +120,7 @@ def turn_out(view: TurnView) -> schemas.Turn:
         created=turn.created,
         duplicate=view.duplicate,
         command="new_conversation" if view.message.is_command and not view.message.late else None,
+        paused=turn.paused,
         reply=schemas.TurnReply(message_id=view.reply.id, text=view.reply.text) if view.reply is not None else None,
         usage=schemas.TurnUsage.model_validate(view.call) if view.call is not None else None,
         latency_ms=turn.latency_ms,
@@ -241,8 +246,8 @@ def erasure_out(receipt: Receipt) -> schemas.Erasure:
     )
 
 
-def user_out(view: UserView) -> schemas.User:
-    """A user with what belongs to her."""
+def user_out(view: UserView, now: datetime) -> schemas.User:
+    """A user with what belongs to her, as of now."""
     user = view.user
     return schemas.User(
         id=user.id,
@@ -254,4 +259,6 @@ def user_out(view: UserView) -> schemas.User:
         message_count=user.message_count,
         first_seen_at=user.first_seen_at,
         last_seen_at=user.last_seen_at,
+        paused_until=user.paused_until if pauses.is_paused(user, now) else None,
+        window_closes_at=service_window_end(view.last_inbound_at) if view.last_inbound_at is not None else None,
     )

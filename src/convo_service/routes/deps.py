@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request, Security
@@ -72,6 +72,14 @@ async def get_now(services: Wired) -> datetime:
 
 
 Now = Annotated[datetime, Depends(get_now)]
+
+
+async def get_bot_pause(services: Wired) -> timedelta:
+    """How long a person answers when nobody says."""
+    return timedelta(minutes=services.settings.bot_pause_minutes)
+
+
+BotPause = Annotated[timedelta, Depends(get_bot_pause)]
 
 
 async def get_holder(

@@ -43,4 +43,4 @@ async def get_erasure(erasure_id: schemas.AnyId, services: Wired) -> schemas.Era
 async def merge_user(user_id: schemas.AnyId, body: schemas.Merge, tx: Tx, at: Now, key_id: KeyId) -> schemas.User:
     """All rows move to `into`, who is returned; the user of the path is gone."""
     user = await merging.merge(tx, user_id, body.into, by=key_id, now=at)
-    return user_out((await users.views(tx, [user]))[0])
+    return user_out((await users.views(tx, [user]))[0], at)

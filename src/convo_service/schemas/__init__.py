@@ -32,6 +32,7 @@ from convo_service.schemas.conversations import (
     GetOrCreate,
     GotOrCreated,
     InboundMessage,
+    Item,
     Message,
     SearchQuery,
     Seed,
@@ -52,7 +53,7 @@ from convo_service.schemas.memory import (
 )
 from convo_service.schemas.privacy import Erasure, ImportedRows, Merge, UserExport
 from convo_service.schemas.turns import NewTurn, ReplyDelta, StreamEvent, Turn, TurnError, TurnReply, TurnUsage
-from convo_service.schemas.users import LinkIdentity, Lookup, Profile, ProfileUpdate, Reset, User, UserQuery
+from convo_service.schemas.users import LinkIdentity, Lookup, Pause, Profile, ProfileUpdate, Reset, User, UserQuery
 
 __all__ = [
     "AgainstBaseline",
@@ -73,6 +74,7 @@ __all__ = [
     "Health",
     "ImportedRows",
     "InboundMessage",
+    "Item",
     "LinkIdentity",
     "ListOf",
     "Lookup",
@@ -84,6 +86,7 @@ __all__ = [
     "NoteQuery",
     "NoteUpdate",
     "PageQuery",
+    "Pause",
     "Problem",
     "Profile",
     "ProfileUpdate",

@@ -163,10 +163,19 @@ class Message(Response):
     late: bool
 
 
+class Item(Response):
+    """A message item as OpenAI's Responses and Conversations take it."""
+
+    type: Literal["message"]
+    role: Literal["developer", "user", "assistant"]
+    content: str
+
+
 class GotOrCreated(Response):
     """The conversation to use at OpenAI.
 
-    `input` is what of the message belongs to the model: null for a command alone, whose `reply` the gateway sends.
+    `input` is what of the message belongs to the model: null for a command alone, whose `reply` the gateway sends, and
+    while a person answers in the bot's place.
     """
 
     conversation: Conversation
@@ -177,3 +186,5 @@ class GotOrCreated(Response):
     input: str | None
     message: Message | None
     degraded: Literal["stale_conversation"] | None
+    paused_until: datetime | None = Field(description="Until then a person answers: do not; `input` is null")
+    missed: list[Item] = Field(description="What was said in a pause, as items for OpenAI: put them before `input`")

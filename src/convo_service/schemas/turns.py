@@ -64,6 +64,7 @@ class Turn(Response):
     created: bool
     duplicate: bool
     command: Literal["new_conversation"] | None
+    paused: bool = Field(description="A person answers in the bot's place: there is no reply, and will be none")
     reply: TurnReply | None
     usage: TurnUsage | None
     latency_ms: int | None

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from convo_service.schemas.base import (
     EMAIL,
@@ -17,6 +17,7 @@ from convo_service.schemas.base import (
     Response,
     SearchText,
     TopicName,
+    number,
 )
 from convo_service.schemas.conversations import Conversation
 
@@ -52,6 +53,12 @@ class Reset(Request):
     forget: Flag = Field(False, description="Seed the new conversation with the profile alone")
 
 
+class Pause(Request):
+    """Silence the bot while a person answers; BOT_PAUSE_MINUTES when nothing is said."""
+
+    minutes: Annotated[float, Field(gt=0, le=43_200, allow_inf_nan=False), BeforeValidator(number)] | None = None
+
+
 class ProfileUpdate(Request):
     """The given fields are replaced, the others stay; null or an empty text empties a field."""
 
@@ -82,6 +89,11 @@ class User(Response):
     message_count: int
     first_seen_at: datetime
     last_seen_at: datetime
+    paused_until: datetime | None = Field(description="Until then a person answers, and the bot does not")
+    window_closes_at: datetime | None = Field(
+        description="The end of WhatsApp's customer-service window, 24 hours after the last inbound message: after it "
+        "only template messages are delivered. Null when there was none"
+    )
 
 
 class Profile(Response):

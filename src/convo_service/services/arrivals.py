@@ -1,9 +1,9 @@
 """T1 of the opening protocol: a message arrives, is stored, and finds its conversation or claims the next one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,9 +13,10 @@ from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Cohort, Rollout
 from convo_service.domain.window import Arrival, Decision, Latest, Owed, Reason, WindowPolicy
 from convo_service.errors import IdentityTaken, TopicsAreOff
-from convo_service.services import messages, openings, tombstones, users, windows
+from convo_service.services import messages, openings, pauses, tombstones, users, windows
 from convo_service.services.messages import NewMessage
 from convo_service.services.openings import Attempt, Plan
+from convo_service.services.pauses import Pause
 from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
@@ -69,6 +70,8 @@ class Answer:
     duplicate: bool = False
     degraded: bool = False
     language: str = "it"
+    pause: Pause | None = None
+    missed: Sequence[dict[str, Any]] = ()  # items that whoever asks OpenAI himself has to put before the message
 
     @property
     def is_command(self) -> bool:
@@ -76,15 +79,22 @@ class Answer:
         return self.message is not None and self.message.is_command and not self.message.late
 
     @property
+    def is_silent(self) -> bool:
+        """Whether a person answers in the bot's place."""
+        return self.pause is not None and not self.pause.is_over
+
+    @property
     def reply(self) -> str | None:
         """What the gateway can send when the command stood alone."""
-        alone = self.is_command and self.input is None
+        alone = self.is_command and self.input is None and not self.is_silent
         return REPLIES[self.language] if alone else None
 
     @property
     def input(self) -> str | None:
         """What of the message belongs to the model; None when nothing does."""
-        return (self.message.said or None) if self.message is not None else None
+        if self.message is None or self.is_silent:
+            return None
+        return self.message.said or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Claimed:
     attempt: Attempt
     message: Message | None
     sends_seed: bool = False  # as in the call
+    pause: Pause | None = None
 
     @property
     def is_own(self) -> bool:
@@ -122,6 +133,14 @@ class Arrivals:
         at = messages.event_time(call.message.sent_at if call.message else None, now)
         names = (call.identity, call.aliases)
         user, taken = await users.arrive(tx, *names, at=at, rollout=self.rollout, marker=marker)
+        pause = await pauses.judge(tx, user, now)
+        found = await self._find(tx, call, marker, user, taken=taken, now=now)
+        return replace(found, pause=pause) if isinstance(found, Answer | Claimed) else found
+
+    async def _find(
+        self, tx: AsyncSession, call: Call, marker: Marker, user: User, *, taken: bool, now: datetime
+    ) -> Answer | IdentityTaken | Busy | Claimed:
+        """Store the message, unless it was here before, and say where it belongs."""
         message, is_time = None, True
         if call.message is not None:
             await tombstones.refuse(tx, user, call.message.external_id, marker, now)
@@ -129,6 +148,7 @@ class Arrivals:
             message = known or messages.counted(
                 user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
             )
+            message.missed |= message.conversation_id is None and pauses.is_paused(user, now)
             tx.add(message)
             if call.entry is not None and (message.conversation_id is not None or not taken):
                 await tx.flush()
@@ -139,6 +159,7 @@ class Arrivals:
             return IdentityTaken()
         if not is_time:
             return Busy(user.id)
+        at = messages.event_time(call.message.sent_at if call.message else None, now)
         return await self._place(tx, call, user, message, at)
 
     async def _place(

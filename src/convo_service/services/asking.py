@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
 from convo_service.db.models import Conversation, Message, Turn
+from convo_service.domain.record import missed_items
 from convo_service.errors import UpstreamLocked, UpstreamRefused
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import RECENT_ITEMS, Heard, OnDelta, Prompt, Reply
-from convo_service.services import windows
+from convo_service.services import messages, windows
 from convo_service.services.arrivals import Answer
 
 LOCKED_SECONDS = 0.25  # between two questions whether OpenAI is done with another answer
@@ -47,6 +48,7 @@ class Asker:
             turn_id=turn.id,
             user_hash=hashlib.sha256(f"convo_service {turn.user_id}".encode()).hexdigest(),
             start=await self._owed(answer.conversation, is_first=is_first),
+            missed=await self._missed(answer),
         )
         return await self._ask(turn, prompt, on_delta, is_first=is_first)
 
@@ -57,6 +59,13 @@ class Asker:
                 conversation = await windows.get(tx, conversation.user_id, conversation.id)
         return conversation.owed_items or ()
 
+    async def _missed(self, answer: Answer) -> Sequence[dict[str, Any]]:
+        """What was said while a person answered, as far as the model was not told."""
+        if answer.pause is None:
+            return ()
+        async with self.database.read.begin() as tx:
+            return missed_items(await messages.missed_in(tx, answer.conversation, but=answer.message))
+
     async def _ask(self, turn: Turn, prompt: Prompt, on_delta: OnDelta | None, *, is_first: bool) -> Reply:
         """Ask until OpenAI is done with other answers here; what it may have said already is looked for first."""
         deadline = time.monotonic() + self.seconds
@@ -66,6 +75,9 @@ class Asker:
             if prompt.start and not is_first:
                 there = await self.llm.holds_anything(prompt.conversation_id, deadline=deadline)
                 prompt = replace(prompt, start=()) if there else prompt
+            if prompt.missed and not is_first:  # a turn that nobody heard the answer of may have brought it
+                told = await self.llm.holds(prompt.conversation_id, prompt.missed, deadline=deadline)
+                prompt = replace(prompt, missed=()) if told else prompt
             try:
                 return await self._reply(prompt, deadline, on_delta)
             except UpstreamLocked:
@@ -75,13 +87,13 @@ class Asker:
             await asyncio.sleep(LOCKED_SECONDS)
 
     async def _reply(self, prompt: Prompt, deadline: float, on_delta: OnDelta | None) -> Reply:
-        """Ask; when OpenAI refuses, and takes the message alone, the seed is left out for good."""
+        """Ask; when OpenAI refuses, and takes the message alone, what was to stand before it is left out for good."""
         try:
             return await self.llm.reply(prompt, deadline=deadline, on_delta=on_delta)
         except UpstreamRefused:
-            if not prompt.start:
+            if not prompt.start and not prompt.missed:
                 raise
-            alone = replace(prompt, start=())
+            alone = replace(prompt, start=(), missed=())
             reply = await self.llm.reply(alone, deadline=deadline, on_delta=on_delta)
             return replace(reply, start_refused=True)
 

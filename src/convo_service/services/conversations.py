@@ -13,6 +13,7 @@ from convo_service.crashing import crash_point
 from convo_service.db.engine import Database
 from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
+from convo_service.domain.record import missed_items
 from convo_service.domain.window import Reason
 from convo_service.errors import (
     Contended,
@@ -86,7 +87,16 @@ class ConversationService:
             metrics.messages.add(1, metrics.LONG if answer is None else metrics.QUICK)
         if answer is None:
             answer = await in_time(self._get_or_create(call, patience), patience)
+            answer = await self._with_missed(call, answer)
         return replace(answer, language=self._settings.summary_language)
+
+    async def _with_missed(self, call: Call, answer: Answer) -> Answer:
+        """With what was said in a pause, for whoever asks OpenAI himself; a turn looks for it when it asks."""
+        if call.entry is not None or answer.pause is None or answer.is_silent:
+            return answer
+        async with self._database.read.begin() as tx:
+            said = await messages.missed_in(tx, answer.conversation, but=answer.message)
+        return replace(answer, missed=missed_items(said))
 
     async def _get_or_create(self, call: Call, patience: Patience) -> Answer:
         created = False
@@ -96,7 +106,7 @@ class ConversationService:
             crash_point(crashing.AFTER_T1)
             match step:
                 case Answer():
-                    answer = step if call.sends_seed else await self._hand_out(step, patience)
+                    answer = step if call.sends_seed or step.is_silent else await self._hand_out(step, patience)
                     if answer is not None:
                         return replace(answer, created=created)
                 case IdentityTaken():
@@ -213,7 +223,8 @@ class ConversationService:
         except BaseException:  # one that is cut off, too: the service stops
             in_background(self._give_up(attempt))  # it may have to wait as long as what just failed
             raise
-        return Answer(opened.conversation, opened.message if claimed.is_own else claimed.message, created=True)
+        message = opened.message if claimed.is_own else claimed.message
+        return Answer(opened.conversation, message, created=True, pause=claimed.pause)
 
     async def _degraded(self, claimed: Claimed, error: UpstreamUnavailable, patience: Patience) -> Answer | None:
         """Serve the old conversation when it can still be used; the rollover stays owed. Else raise the error.
@@ -238,7 +249,7 @@ class ConversationService:
             message = await self._serve(tx, said, stale) if said is not None and stale is not None else None
         if stale is None:
             raise error
-        return Answer(stale, message, degraded=True)
+        return Answer(stale, message, degraded=True, pause=claimed.pause)
 
     async def _serve(self, tx: AsyncSession, said: Message, stale: Conversation) -> Message:
         message = await tx.get_one(Message, (said.user_id, said.id))

@@ -140,4 +140,6 @@ def _add_up(gone: User, stays: User) -> None:
     stays.last_reply_at = max((at for at in (stays.last_reply_at, gone.last_reply_at) if at is not None), default=None)
     watched = [at for at in (stays.repeats_until, gone.repeats_until) if at is not None]
     stays.repeats_until = max(watched, default=None)
+    paused = [at for at in (stays.paused_until, gone.paused_until) if at is not None]
+    stays.paused_until = max(paused, default=None)
     stays.rollout = ""  # which may name an identity that came along

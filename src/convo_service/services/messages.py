@@ -15,9 +15,9 @@ from convo_service.domain.digest import Said
 from convo_service.domain.ids import new_id
 from convo_service.domain.sweep import SweepRules, sooner
 from convo_service.domain.usage import Prices
-from convo_service.domain.window import is_in_future
+from convo_service.domain.window import CARRIED_AFTER_PAUSE, is_in_future
 from convo_service.errors import MessageIdReused, SentAtInFuture
-from convo_service.services import ledger, metering, users, windows
+from convo_service.services import ledger, metering, pauses, users, windows
 from convo_service.services.ledger import Reported
 from convo_service.settings import Settings
 
@@ -128,6 +128,7 @@ async def append(
         if message is None:
             call = _report(user, conversation, new, prices, now) if new.usage is not None else None
             message = counted(user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            message.missed = pauses.is_paused(user, now)
             tx.add(message)
             if call is not None:
                 call.subject_id = message.id
@@ -136,7 +137,16 @@ async def append(
             _settle(message, conversation, windows.sweep_rules(settings))
             await tx.flush()
         done.append(message)
+    if any(new.direction == "outbound" for new in batch):
+        await _answer_missed(tx, user, conversation, now)
     return done
+
+
+async def _answer_missed(tx: AsyncSession, user: User, conversation: Conversation, now: datetime) -> None:
+    """Who asks OpenAI himself was given what was said in a pause with each message until he has a reply."""
+    pause = await pauses.judge(tx, user, now)
+    if pause is not None and pause.is_over:
+        await tx.execute(pauses.told(user.id, conversation.id, pause))
 
 
 def _report(
@@ -181,6 +191,14 @@ async def by_ids(tx: AsyncSession, user_id: str, ids: Collection[str]) -> dict[s
 async def said_in(tx: AsyncSession, user_id: str, conversation_id: str, *, most: int) -> list[Said]:
     """The newest messages of a conversation, oldest first, without commands."""
     return await _said(tx, user_id, Message.conversation_id == conversation_id, most=most)
+
+
+async def missed_in(tx: AsyncSession, conversation: Conversation, *, but: Message | None) -> list[Said]:
+    """The newest that were said in a conversation while a person answered, oldest first, without one that is asked."""
+    where = sa.and_(Message.conversation_id == conversation.id, Message.missed)
+    if but is not None:
+        where = sa.and_(where, Message.id != but.id)
+    return await _said(tx, conversation.user_id, where, most=CARRIED_AFTER_PAUSE)
 
 
 async def said_outside(tx: AsyncSession, user_id: str, *, most: int) -> list[Said]:

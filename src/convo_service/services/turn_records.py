@@ -14,7 +14,7 @@ from convo_service.domain.text import tokens
 from convo_service.domain.usage import Prices
 from convo_service.errors import TurnNotFound
 from convo_service.llm.replies import Reply
-from convo_service.services import ledger, messages, metering, owing, turn_queue, users, windows
+from convo_service.services import ledger, messages, metering, owing, pauses, turn_queue, users, windows
 from convo_service.services.arrivals import Answer
 from convo_service.services.messages import NewMessage
 from convo_service.services.turn_queue import TurnLost
@@ -61,7 +61,8 @@ def complete(connection: sa.Connection, turn: Turn, answered: Answered, settings
     user, conversation, turn = record(User, row), record(Conversation, row), record(Turn, row)
     sa.orm.attributes.set_committed_value(conversation, "seed", answered.answer.conversation.seed)
     refused = answered.reply is not None and answered.reply.start_refused
-    settled = owing.settle(conversation, refused=refused) if answered.reply is not None else []
+    settled: list[sa.UpdateBase] = [*owing.settle(conversation, refused=refused)] if answered.reply is not None else []
+    settled += _of_pause(answered)
     call = _entry(user, conversation, turn, answered)
     said = _said(user, conversation, answered, settings)
     _mark_completed(turn, conversation, said, answered)
@@ -86,9 +87,21 @@ def _ours() -> sa.Select[Any]:
     )
 
 
+def _of_pause(answered: Answered) -> list[sa.Update]:
+    """A message in a pause is still to be told to the model; with the first reply after it all is told."""
+    answer, pause = answered.answer, answered.answer.pause
+    if pause is None or answer.message is None:
+        return []
+    if answer.is_silent:
+        return [pauses.miss(answer.message)]
+    mine = pauses.told(answer.conversation.user_id, answer.conversation.id, pause)
+    return [mine] if answered.reply is not None else []
+
+
 def _mark_completed(turn: Turn, conversation: Conversation, said: Message | None, answered: Answered) -> None:
     turn.status, turn.uncertain, turn.error_code = "completed", False, None
     turn.conversation_id, turn.created = conversation.id, turn.created or answered.answer.created
+    turn.paused = answered.answer.is_silent
     turn.reply_message_id = said.id if said is not None else None
     turn.reply_item_id = answered.reply.item_id if answered.reply is not None else None
     turn.finished_at, turn.latency_ms = answered.at, answered.latency_ms

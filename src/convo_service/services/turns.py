@@ -27,7 +27,7 @@ from convo_service.errors import (
 )
 from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import OnDelta, Reply
-from convo_service.services import ledger, metering, openings, turn_queue, turn_records, users
+from convo_service.services import ledger, metering, openings, pauses, turn_queue, turn_records, users
 from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.asking import Asker
 from convo_service.services.conversations import ConversationService
@@ -225,6 +225,8 @@ class Turns:
             if is_first:
                 async with self._database.write.begin() as tx:
                     begun.turn = await turn_queue.advance(tx, begun.turn)
+                    pause = await pauses.judge_anew(tx, begun.turn.user_id, self._clock())
+                begun.answer = replace(begun.answer, pause=pause)
 
     async def _reply(self, begun: Begun, on_delta: OnDelta | None) -> Reply | None:
         """What the model says; None when nothing of the message belongs to it."""

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.models import Conversation, Profile, User, UserIdentity
+from convo_service.db.models import Conversation, Message, Profile, User, UserIdentity
 from convo_service.db.statements import insert_ignore
 from convo_service.domain.identities import USER_ID, Identity, normalise
 from convo_service.domain.ids import new_id
@@ -26,6 +27,7 @@ class UserView:
     identities: Sequence[str]
     display_name: str | None
     active_conversations: Sequence[Conversation]
+    last_inbound_at: datetime | None  # the last that she said
 
 
 def rollout(settings: Settings) -> Rollout:
@@ -119,7 +121,7 @@ async def link(tx: AsyncSession, user_id: str, raw: str, *, at: datetime, marker
 
 
 async def views(tx: AsyncSession, users: Sequence[User]) -> list[UserView]:
-    """Complete users with identities, names and active conversations: three statements for a whole page."""
+    """Complete users with identities, names and active conversations: four statements for a whole page."""
     ids = [user.id for user in users]
     identities = (
         await tx.scalars(
@@ -137,15 +139,24 @@ async def views(tx: AsyncSession, users: Sequence[User]) -> list[UserView]:
             .order_by(Conversation.topic)
         )
     ).all()
+    last = {row.id: row.last_inbound_at for row in await tx.execute(_last_inbound(ids))}
     return [
         UserView(
             user=user,
             identities=[row.value for row in identities if row.user_id == user.id],
             display_name=display_name(profiles.get(user.id)),
             active_conversations=[row for row in active if row.user_id == user.id],
+            last_inbound_at=last.get(user.id),
         )
         for user in users
     ]
+
+
+def _last_inbound(user_ids: Sequence[str]) -> sa.Select[Any]:
+    """When each of these said something last; read from the end of each thread, however long it is."""
+    said = sa.select(Message.sent_at).where(Message.user_id == User.id, Message.direction == "inbound")
+    newest = said.order_by(Message.sent_at.desc(), Message.id.desc()).limit(1)
+    return sa.select(User.id, newest.scalar_subquery().label("last_inbound_at")).where(User.id.in_(user_ids))
 
 
 def display_name(profile: Profile | None) -> str | None:
@@ -215,6 +226,7 @@ async def _judge_cohort(tx: AsyncSession, user: User, rollout: Rollout) -> None:
     cohort = rollout.cohort(user.id, identities)
     if user.cohort != cohort:
         user.cohort = cohort
-    mark = "" if user.repeats_until is not None else rollout.mark  # the quick way takes those who are judged
+    is_watched = user.repeats_until is not None or user.paused_until is not None
+    mark = "" if is_watched else rollout.mark  # the quick way takes those who are judged
     if user.rollout != mark:
         user.rollout = mark

@@ -28,6 +28,9 @@ class User(Base, kw_only=True):
     erasure_id: Mapped[str | None] = mapped_column(Id, default=None)  # she is being erased: for everybody she is gone
     # Somebody of this identity was erased, and until then messages of before may be sent again (services.tombstones).
     repeats_until: Mapped[datetime | None] = mapped_column(default=None)
+    # A person answers her, and the bot does not, until then; a time that is over: the model was not told yet what was
+    # said meanwhile (services.pauses).
+    paused_until: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class UserIdentity(Base, kw_only=True):

@@ -135,6 +135,7 @@ class Message(Base, kw_only=True):
     sent_at: Mapped[datetime]
     received_at: Mapped[datetime]
     late: Mapped[bool] = mapped_column(default=False)
+    missed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())  # said in a pause: no model knows it
 
     @property
     def is_command(self) -> bool:

@@ -35,6 +35,7 @@ class Turn(Base, kw_only=True):
     lease_until: Mapped[float] = mapped_column(sa.Double)  # the database's clock, in seconds since 1970
     uncertain: Mapped[bool] = mapped_column(default=False)  # OpenAI may have answered without our hearing of it
     created: Mapped[bool] = mapped_column(default=False)  # it opened its conversation
+    paused: Mapped[bool] = mapped_column(default=False, server_default=sa.false())  # a person answers in its place
     conversation_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)
     reply_message_id: Mapped[str | None] = mapped_column(Id, default=None)
     reply_item_id: Mapped[str | None] = mapped_column(sa.String(128), default=None)  # the reply's last item, at OpenAI
