@@ -26,6 +26,7 @@ from tests.databases import on
 from tests.spans import Spans
 
 SECRET_FIELDS = {"identity", "aliases", "text", "name", "last_name", "ragione_sociale", "email", "instructions"}
+SECRET_FIELDS |= {"query", "user", "apiKey", "pushName"}  # of Evolution API
 PERSONAL = (
     UserIdentity.value, StoredMessage.text, Note.text,
     Profile.name, Profile.last_name, Profile.ragione_sociale, Profile.email,

@@ -7,6 +7,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/turns"): GATEWAY,
     ("POST", "/turns/stream"): GATEWAY,
     ("GET", "/turns/{turn_id}"): GATEWAY | DASHBOARD,
+    ("POST", "/adapters/evolution"): GATEWAY,
     ("GET", "/analytics/savings"): DASHBOARD,
     ("GET", "/metrics"): GATEWAY | DASHBOARD,
     ("GET", "/conversations"): DASHBOARD,

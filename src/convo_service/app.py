@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from convo_service.db.engine import Database, open_database
 from convo_service.llm.client import LLMClient
 from convo_service.routes import (
+    adapters,
     analytics,
     contract,
     conversations,
@@ -103,7 +104,8 @@ def create_app(
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    rooms = (conversations, messages, turns, users, privacy, profiles, notes, seeds, analytics, metrics, health, docs)
+    talk = (conversations, messages, turns, users, privacy, profiles, notes, seeds)
+    rooms = (*talk, adapters, analytics, metrics, health, docs)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
     app.openapi = lambda: contract.document(app)  # type: ignore[method-assign]

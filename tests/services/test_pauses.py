@@ -280,7 +280,8 @@ async def test_bad_input(gateway: Gateway, user: str, body: Any) -> None:
 @pytest.mark.parametrize("env", [{"openai_model": "gpt-5-mini", "bot_pause_minutes": 15}])
 async def test_the_setting(gateway: Gateway, user: str) -> None:
     """BOT_PAUSE_MINUTES holds where nothing is said, with a body or without."""
-    for more in ({}, {"json": {}}, {"json": {"minutes": None}}):
+    bodies: list[dict[str, Any]] = [{}, {"json": {}}, {"json": {"minutes": None}}]
+    for more in bodies:
         answer = await gateway.http.put(f"/users/{user}/pause", **more)
         assert answer.json()["paused_until"] == "2026-03-02T09:15:00Z"
 

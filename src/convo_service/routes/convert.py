@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from convo_service import errors, schemas
 from convo_service.db import models
+from convo_service.domain.evolution import identity_of, text_of
+from convo_service.domain.ids import new_id
 from convo_service.domain.seed import Part
 from convo_service.domain.text import clean, cut
 from convo_service.domain.usage import Usage
@@ -45,6 +47,12 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
         template=body.template,
         seed_message=body.seed_message,
     )
+
+
+def call_of_evolution(body: schemas.EvolutionMessage, settings: Settings) -> Call:
+    """What Evolution API asks for: it has no message ids, so each message gets one of ours."""
+    text = _readable(text_of(body.query), settings)
+    return Call(identity=identity_of(body.user), message=NewMessage("inbound", text, new_id("evo")))
 
 
 def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage:

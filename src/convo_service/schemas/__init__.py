@@ -1,5 +1,6 @@
 """The wire contract: all request and response models. The client for gateways imports this and nothing else of ours."""
 
+from convo_service.schemas.adapters import EvolutionAnswer, EvolutionInputs, EvolutionMessage
 from convo_service.schemas.analytics import (
     AgainstBaseline,
     AgainstHoldout,
@@ -69,6 +70,9 @@ __all__ = [
     "EntryId",
     "Erasure",
     "Estimate",
+    "EvolutionAnswer",
+    "EvolutionInputs",
+    "EvolutionMessage",
     "GetOrCreate",
     "GotOrCreated",
     "Health",

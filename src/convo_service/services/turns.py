@@ -225,8 +225,8 @@ class Turns:
             if is_first:
                 async with self._database.write.begin() as tx:
                     begun.turn = await turn_queue.advance(tx, begun.turn)
-                    pause = await pauses.judge_anew(tx, begun.turn.user_id, self._clock())
-                begun.answer = replace(begun.answer, pause=pause)
+                    judged = await pauses.judge_anew(tx, begun.turn.user_id, self._clock())
+                begun.answer = replace(begun.answer, pause=judged)
 
     async def _reply(self, begun: Begun, on_delta: OnDelta | None) -> Reply | None:
         """What the model says; None when nothing of the message belongs to it."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -152,7 +151,7 @@ async def views(tx: AsyncSession, users: Sequence[User]) -> list[UserView]:
     ]
 
 
-def _last_inbound(user_ids: Sequence[str]) -> sa.Select[Any]:
+def _last_inbound(user_ids: Sequence[str]) -> "sa.Select[str, datetime]":
     """When each of these said something last; read from the end of each thread, however long it is."""
     said = sa.select(Message.sent_at).where(Message.user_id == User.id, Message.direction == "inbound")
     newest = said.order_by(Message.sent_at.desc(), Message.id.desc()).limit(1)
