@@ -177,6 +177,7 @@ def fill(service: Service, clock: Clock) -> Ids:
         "conversation_id": [first["id"], second["id"], other["id"]],
         "note_id": notes,
         "entry_id": entries,
+        "message_id": [one["id"] for one in service.ask("GET", f"/conversations/{first['id']}/messages")["data"]],
         "/messages": [one["id"] for one in service.ask("GET", f"/conversations/{first['id']}/messages")["data"]],
         "/notes": notes,
         "/summaries": [one["id"] for one in service.ask("GET", f"{user}/summaries")["data"]],

@@ -41,6 +41,7 @@ from convo_service.services.gauges import Gauges
 from convo_service.services.keys import Keys
 from convo_service.services.patience import settle
 from convo_service.services.previews import Previews
+from convo_service.services.revisions import Revisions
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
 from convo_service.services.turns import Turns
@@ -101,6 +102,7 @@ def create_app(
         previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
         erasures=Erasures(database, settings, clock, keys.pepper),
         gauges=Gauges(database, client, clock),
+        revisions=Revisions(database, settings, clock, keys.pepper),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)

@@ -130,6 +130,13 @@ class TurnNotFound(NotFound):
     title = "No turn has this id"
 
 
+class MessageNotFound(NotFound):
+    """No message has this id."""
+
+    code = "message_not_found"
+    title = "No message has this id"
+
+
 class NoteNotFound(NotFound):
     """No note has this id."""
 

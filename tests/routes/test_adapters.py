@@ -75,7 +75,7 @@ async def test_when_there_is_nothing_to_say(gateway: Gateway, emulator: Emulator
 
 async def test_a_new_conversation(gateway: Gateway) -> None:
     """`/new` has its fixed reply."""
-    assert "conversazione" in (await gateway.http.post(PATH, json=body("/new"))).json()["message"]
+    assert "ricominciamo" in (await gateway.http.post(PATH, json=body("/new"))).json()["message"]
 
 
 async def test_an_absent_model(gateway: Gateway, emulator: Emulator) -> None:

@@ -56,12 +56,14 @@ UNKNOWN = {
     "{conversation_id}": ["conv_nobody", "conv_00000000"],
     "{user_id}": ["usr_nobody", "usr_00000000000000000000000000"],
     "{erasure_id}": ["era_nobody", "era_00000000000000000000000000"],
+    "{message_id}": ["msg_nobody", "msg_00000000000000000000000000"],
     "{note_id}": ["note_nobody", "note_00000000000000000000000000"],
 }
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/conversations/{conversation_id}/messages"): {"messages": [{"direction": "outbound", "text": "Ecco"}]},
     ("POST", "/users/{user_id}/identities"): {"identity": "+390001112223"},
     ("POST", "/users/{user_id}/notes"): {"kind": "issue", "text": "Manca la fattura"},
+    ("PATCH", "/messages/{message_id}"): {"text": "Anzi, due"},
     ("PATCH", "/notes/{note_id}"): {"status": "resolved"},
     ("PATCH", "/users/{user_id}/seed/entries/{entry_id}"): {"pinned": True},
     ("PUT", "/users/{user_id}/profile"): {"name": "Lucia"},
@@ -74,7 +76,8 @@ async def test_unknown_ids(gateway: Gateway, method: str, path: str) -> None:
     """An id of another kind, of another installation, and one that was never given out answer alike."""
     first = await gateway.say("Buongiorno")
     named = next(one for one in UNKNOWN if one in path)
-    foreign = {"{user_id}": first["conversation"]["id"], "{conversation_id}": first["conversation"]["user_id"]}
+    user, conversation = first["conversation"]["user_id"], first["conversation"]["id"]
+    foreign = {"{user_id}": conversation, "{conversation_id}": user, "{message_id}": user}
     answers = []
     for id_ in [*UNKNOWN[named], foreign.get(named, first["message"]["id"])]:
         there = path.replace(named, id_).replace("{entry_id}", "seg_0")

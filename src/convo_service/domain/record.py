@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -146,6 +146,40 @@ def _side(entry: Entry, labels: Labels) -> str:
 
 def _quoted(value: str | Sequence[str]) -> str:
     return json.dumps(value if isinstance(value, str) else list(value), ensure_ascii=False)
+
+
+def without(text: str, gone: Collection[str], words: str) -> str:
+    """A record without what does not stand any more, and without topics that are words of a text that is gone.
+
+    A value may be the beginning of one that is gone: it was cut to fit. What is verified stays.
+    """
+    lines: list[str] = []
+    for line in reversed(text.split("\n")):  # a heading goes with the last of what is under it
+        kept = _kept(line, gone, words.casefold())
+        if kept and not _is_bare(kept, lines[-1] if lines else ""):
+            lines.append(kept)
+    return "\n".join(reversed(lines))
+
+
+def _kept(line: str, gone: Collection[str], words: str) -> str:
+    head, mark, value = line.partition(": ")
+    if not mark or head in _VERIFIED:
+        return line
+    read = json.loads(value)
+    if isinstance(read, str):
+        return "" if any(one.startswith(read) for one in gone) else line
+    topics = head in _TOPICS
+    left = [one for one in read if not (one.casefold() in words if topics else one in gone)]
+    return f"{head}: {_quoted(left)}" if left else ""
+
+
+def _is_bare(line: str, below: str) -> bool:
+    """Whether it is a heading with nothing under it."""
+    return line.endswith(":") and len(below) - len(below.lstrip()) <= len(line) - len(line.lstrip())
+
+
+_VERIFIED = frozenset(labels.client for labels in LABELS.values())
+_TOPICS = frozenset(labels.topics for labels in LABELS.values())
 
 
 def carried_items(messages: Sequence[Said]) -> list[dict[str, Any]]:

@@ -16,15 +16,24 @@ LIST = "ListOf_"
 TAGS = {
     "conversations": "The windows: get or create, append, close, and their history.",
     "turns": "The whole exchange: a message in, the reply out.",
-    "messages": "What was said, searched.",
+    "messages": "What was said, searched; edits and revocations.",
     "users": "People, by name, company or identity.",
     "privacy": "Export, erasure and merge of a person's data.",
     "profiles": "What is known of a client.",
     "notes": "Open issues, preferences and notes.",
     "seeds": "What the next conversation starts with, and an operator's say in it.",
+    "adapters": "Gateways that are set up, and not programmed.",
     "analytics": "What windows save.",
     "health": "Whether the service is well.",
 }
+# What may be as long as a message.
+TEXTS = (
+    ("InboundMessage", "text"),
+    ("AppendedMessage", "text"),
+    ("MessageEdit", "text"),
+    ("NamedMessageEdit", "text"),
+    ("EvolutionMessage", "query"),
+)
 ABOUT: dict[str, Any] = {
     "contact": {"name": "Whoever runs this installation"},
     "servers": [{"url": "/", "description": "This installation"}],
@@ -46,8 +55,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         shapes.pop("HTTPValidationError", None)
         shapes.pop("ValidationError", None)
         shapes["Problem"] = schemas.Problem.model_json_schema()
-        for message in ("InboundMessage", "AppendedMessage"):
-            shapes[message]["properties"]["text"]["maxLength"] = app.state.services.settings.max_message_chars
+        for shape, field in TEXTS:
+            shapes[shape]["properties"][field]["maxLength"] = app.state.services.settings.max_message_chars
         _show(shapes)
         for operations in made["paths"].values():
             for operation in operations.values():

@@ -37,7 +37,7 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
     """What the service is asked for."""
     message = None
     if body.message is not None:
-        text = _readable(body.message.text, settings)
+        text = readable(body.message.text, settings)
         message = NewMessage("inbound", text, body.message.id, body.message.sent_at)
     return Call(
         identity=body.identity,
@@ -51,14 +51,14 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
 
 def call_of_evolution(body: schemas.EvolutionMessage, settings: Settings) -> Call:
     """What Evolution API asks for: it has no message ids, so each message gets one of ours."""
-    text = _readable(text_of(body.query), settings)
+    text = readable(text_of(body.query), settings)
     return Call(identity=identity_of(body.user), message=NewMessage("inbound", text, new_id("evo")))
 
 
 def appended(message: schemas.AppendedMessage, settings: Settings) -> NewMessage:
     """A message that was said elsewhere."""
     usage = _reported(message.usage) if message.usage is not None else None
-    return NewMessage(message.direction, _readable(message.text, settings), message.id, message.sent_at, usage)
+    return NewMessage(message.direction, readable(message.text, settings), message.id, message.sent_at, usage)
 
 
 def _reported(usage: schemas.Usage) -> Reported:
@@ -74,7 +74,8 @@ def given_text(body: schemas.Request) -> dict[str, Any]:
     return given
 
 
-def _readable(text: str, settings: Settings) -> str:
+def readable(text: str, settings: Settings) -> str:
+    """A text as it may be stored; raises InvalidRequest."""
     if not clean(text):
         raise InvalidRequest("A message has to hold something that can be seen")
     if len(text) > settings.max_message_chars:

@@ -18,6 +18,7 @@ from convo_service.services.erasures import Erasures
 from convo_service.services.gauges import Gauges
 from convo_service.services.keys import Holder, Keys, Scope
 from convo_service.services.previews import Previews
+from convo_service.services.revisions import Revisions
 from convo_service.services.tombstones import Marker
 from convo_service.services.turns import Turns
 from convo_service.settings import Settings
@@ -39,6 +40,7 @@ class Services:
     previews: Previews
     erasures: Erasures
     gauges: Gauges
+    revisions: Revisions
 
 
 async def get_services(request: Request) -> Services:

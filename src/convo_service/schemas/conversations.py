@@ -89,6 +89,28 @@ class AppendMessages(Request):
     messages: list[AppendedMessage] = Field(min_length=1, max_length=MAX_BATCH)
 
 
+class MessageEdit(Request):
+    """Give a message another text."""
+
+    text: MessageText
+
+
+class NamedMessageEdit(Request):
+    """The same, by the ids of the gateway."""
+
+    identity: IdentityText
+    id: ExternalId = Field(description="The gateway's id of the message that is edited, and not of the edit")
+    text: MessageText
+    sent_at: Instant | None = Field(None, description="When it was edited: of two edits the later one stands")
+
+
+class NamedRevocation(Request):
+    """Take a message back, by the ids of the gateway."""
+
+    identity: IdentityText
+    id: ExternalId = Field(description="The gateway's id of the message that is revoked, and not of the revocation")
+
+
 class ConversationQuery(PageQuery):
     """Filters of the history; the times are exclusive."""
 
@@ -161,6 +183,8 @@ class Message(Response):
     sent_at: datetime
     received_at: datetime
     late: bool
+    edited_at: datetime | None = Field(description="Since then it says this; what it said before is not kept")
+    revoked_at: datetime | None = Field(description="Since then it says nothing: `text` is empty")
 
 
 class Item(Response):
@@ -169,6 +193,13 @@ class Item(Response):
     type: Literal["message"]
     role: Literal["developer", "user", "assistant"]
     content: str
+
+
+class Revocation(Response):
+    """What became of a revocation; `message` null: it has not come yet, and is taken back when it comes."""
+
+    object: Literal["revocation"] = "revocation"
+    message: Message | None
 
 
 class GotOrCreated(Response):

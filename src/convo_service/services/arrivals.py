@@ -145,9 +145,7 @@ class Arrivals:
         if call.message is not None:
             await tombstones.refuse(tx, user, call.message.external_id, marker, now)
             known = await messages.known(tx, user.id, call.message)
-            message = known or messages.counted(
-                user, call.message, topic=call.topic, now=now, commands=self.settings.reset_words
-            )
+            message = known or await self._counted(tx, call.topic, call.message, marker, user, now)
             message.missed |= message.conversation_id is None and pauses.is_paused(user, now)
             tx.add(message)
             if call.entry is not None and (message.conversation_id is not None or not taken):
@@ -161,6 +159,16 @@ class Arrivals:
             return Busy(user.id)
         at = messages.event_time(call.message.sent_at if call.message else None, now)
         return await self._place(tx, call, user, message, at)
+
+    async def _counted(
+        self, tx: AsyncSession, topic: str, new: NewMessage, marker: Marker, user: User, now: datetime
+    ) -> Message:
+        """The row of a new message; one that was revoked before it came says nothing."""
+        is_revoked = await tombstones.is_revoked(tx, user, new.external_id, marker, now)
+        said = messages.revoked(new) if is_revoked else new
+        message = messages.counted(user, said, topic=topic, now=now, commands=self.settings.reset_words)
+        message.revoked_at = now if is_revoked else None
+        return message
 
     async def _place(
         self, tx: AsyncSession, call: Call, user: User, message: Message | None, at: datetime

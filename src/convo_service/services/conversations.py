@@ -159,9 +159,10 @@ class ConversationService:
         """Append what was said elsewhere, in order; nothing of the batch is stored when any of it is refused."""
         models = {one.usage.model for one in batch if one.usage is not None}
         prices = {model: await ledger.look_up_prices(model, self._settings) for model in models}
+        marker = Marker(await self._pepper.read())
         async with self._database.write.begin() as tx:
             return await messages.append(
-                tx, conversation_id, batch, now=self._clock(), settings=self._settings, prices=prices
+                tx, conversation_id, batch, now=self._clock(), settings=self._settings, prices=prices, marker=marker
             )
 
     async def close(self, conversation_id: str) -> Conversation:

@@ -22,6 +22,7 @@ async def keep(tx: AsyncSession, row: Summary, found: Checked, *, shown: Collect
     known = await notes.newest(tx, row.user_id)
     of_notes = {one for note in known for one in note.message_ids if note.id in shown}
     rows = await messages.by_ids(tx, row.user_id, {*_cited(draft), *of_notes})
+    draft = _still_said(draft, rows)
     row.dropped = dict(found.dropped)
     row.entries = {
         "topics": _stored(draft.topics, rows),
@@ -77,6 +78,21 @@ def _is_settled(note: Note, closed: Closed, rows: Rows) -> bool:
         and rows[one].sent_at > max(rests_on, default=note.created_at)
         and (note.reopened_at is None or rows[one].received_at > note.reopened_at)
         for one in closed.message_ids
+    )
+
+
+def _still_said(draft: Draft, rows: Rows) -> Draft:
+    """Without what rests on a message that was revoked since it was judged."""
+
+    def stand(one: Statement | Closed) -> bool:
+        return all(rows[cited].said for cited in one.message_ids)
+
+    return Draft(
+        topics=tuple(filter(stand, draft.topics)),
+        open_issues=tuple(filter(stand, draft.open_issues)),
+        preferences=tuple(filter(stand, draft.preferences)),
+        facts=tuple(filter(stand, draft.facts)),
+        closed=tuple(filter(stand, draft.closed)),
     )
 
 

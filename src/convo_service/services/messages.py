@@ -1,7 +1,7 @@
-"""Messages: stored first, linked to their conversation later, never changed."""
+"""Messages: stored first, linked to their conversation later, changed by nobody but who wrote them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -17,8 +17,9 @@ from convo_service.domain.sweep import SweepRules, sooner
 from convo_service.domain.usage import Prices
 from convo_service.domain.window import CARRIED_AFTER_PAUSE, is_in_future
 from convo_service.errors import MessageIdReused, SentAtInFuture
-from convo_service.services import ledger, metering, pauses, users, windows
+from convo_service.services import ledger, metering, pauses, tombstones, users, windows
 from convo_service.services.ledger import Reported
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 
 
@@ -48,9 +49,19 @@ async def known(tx: AsyncSession, user_id: str, new: NewMessage) -> Message | No
     message = await tx.scalar(
         sa.select(Message).where(Message.user_id == user_id, Message.external_id == new.external_id)
     )
-    if message is not None and (message.text, message.direction) != (new.text, new.direction):
+    if message is not None and not _is_repeat(message, new):
         raise MessageIdReused
     return message
+
+
+def _is_repeat(message: Message, new: NewMessage) -> bool:
+    """Whether it is the same message; of one that was edited or revoked the first form may come once more."""
+    return message.direction == new.direction and (message.is_revised or message.text == new.text)
+
+
+def revoked(new: NewMessage) -> NewMessage:
+    """What is left of a message that was taken back before it came."""
+    return replace(new, text="")
 
 
 def counted(user: User, new: NewMessage, *, topic: str, now: datetime, commands: Collection[str]) -> Message:
@@ -114,6 +125,7 @@ async def append(
     now: datetime,
     settings: Settings,
     prices: Mapping[str, Prices | None],
+    marker: Marker,
 ) -> list[Message]:
     """Append what was said elsewhere, in order; an id that was seen before is returned as it stands.
 
@@ -127,7 +139,10 @@ async def append(
         message = await known(tx, user.id, new)
         if message is None:
             call = _report(user, conversation, new, prices, now) if new.usage is not None else None
-            message = counted(user, new, topic=conversation.topic, now=now, commands=settings.reset_words)
+            is_revoked = await tombstones.is_revoked(tx, user, new.external_id, marker, now)
+            said = revoked(new) if is_revoked else new
+            message = counted(user, said, topic=conversation.topic, now=now, commands=settings.reset_words)
+            message.revoked_at = now if is_revoked else None
             message.missed = pauses.is_paused(user, now)
             tx.add(message)
             if call is not None:

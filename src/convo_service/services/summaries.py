@@ -149,7 +149,7 @@ class Summaries:
             return None
         async with self.database.read.begin() as tx:
             rows = await messages.by_ids(tx, asked.user_id, asked.message_ids)
-            evidence = Evidence({one.id: one.said for one in rows.values()}, await _names(tx, asked.user_id))
+            evidence = Evidence({one.id: one.said for one in rows.values()}, await names_of(tx, asked.user_id))
         return await asyncio.to_thread(checked, draft, evidence)
 
     async def _settle(self, asked: Asked, reply: Reply | None, state: State, found: Checked | None) -> State:
@@ -257,7 +257,8 @@ async def _earlier(tx: AsyncSession, conversation: Conversation) -> list[Entry]:
     return [entry for entry in kept if entry.source == "digest" and not entry.edited]
 
 
-async def _names(tx: AsyncSession, user_id: str) -> list[str]:
+async def names_of(tx: AsyncSession, user_id: str) -> list[str]:
+    """The verified names of a user, which a statement may say beside what was said."""
     profile = await tx.get(Profile, user_id)
     if profile is None:
         return []

@@ -26,7 +26,8 @@ class User(Base, kw_only=True):
     version: Mapped[int] = mapped_column(default=0, server_default="0")  # moved by whoever locks the user
     rollout: Mapped[str] = mapped_column(Word, default="", server_default="")  # the mark of the one that judged her
     erasure_id: Mapped[str | None] = mapped_column(Id, default=None)  # she is being erased: for everybody she is gone
-    # Somebody of this identity was erased, and until then messages of before may be sent again (services.tombstones).
+    # Somebody of this identity was erased, or a message was revoked before it came: until then messages may come that
+    # are not to be stored (services.tombstones).
     repeats_until: Mapped[datetime | None] = mapped_column(default=None)
     # A person answers her, and the bot does not, until then; a time that is over: the model was not told yet what was
     # said meanwhile (services.pauses).

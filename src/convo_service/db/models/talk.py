@@ -137,6 +137,14 @@ class Message(Base, kw_only=True):
     late: Mapped[bool] = mapped_column(default=False)
     missed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())  # said in a pause: no model knows it
 
+    edited_at: Mapped[datetime | None] = mapped_column(default=None)  # since then it says this
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None)  # since then it says nothing
+
+    @property
+    def is_revised(self) -> bool:
+        """Whether it says something else than when it came."""
+        return self.edited_at is not None or self.revoked_at is not None
+
     @property
     def is_command(self) -> bool:
         """Whether it began with a reset command."""
