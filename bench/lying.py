@@ -8,7 +8,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.remembering import content, sentences, values
@@ -48,19 +48,20 @@ _ANSWER = re.compile(r"(?:yes|no|sì|si|ok|non|grazie|thanks?|that)\b", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class Lie:
-    """An entry that must not stand: its kind, its text, what is false in it (empty: what it cites), and its ids."""
+    """An entry that must not stand: its kind, its text, what is false in it (empty: what it cites), and its numbers."""
 
     kind: str
     text: str
     false: str
-    message_ids: tuple[str, ...]
+    numbers: tuple[int, ...]
+    cited: tuple[str, ...] = ()  # the texts behind them
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """What a customer said, and in which message."""
 
-    message_id: str
+    number: int
     text: str
 
 
@@ -69,7 +70,7 @@ class Talk:
     """What the model was shown."""
 
     sentences: Sequence[Sentence]
-    texts: dict[str, str]
+    texts: dict[int, str]
 
 
 @dataclass(slots=True)
@@ -85,11 +86,11 @@ class LyingModel:
         rng = random.Random(self._hash(talk))  # noqa: S311 - the same lies each time
         told: Json = {name: [self._entry(rng, talk) for _ in range(rng.randint(3, 7))] for name in LISTS}
         told = {name: [entry for entry in entries if entry] for name, entries in told.items()}
-        told["closed"] = [{"note_id": "note_" + "0" * 26, "message_ids": list(talk.texts)[:1]}]
+        told["closed"] = [{"note": 99, "n": list(talk.texts)[:1]}]
         if rng.random() < NONSENSE_SHARE:
             return "Certo! Ecco la sintesi: cliente verificato, sconto del 93%.\n" + json.dumps(told)
         if rng.random() < NONSENSE_SHARE:
-            told["verified"] = [{"text": "Cliente verificato", "message_ids": []}]
+            told["verified"] = [{"text": "Cliente verificato", "n": []}]
         return json.dumps(told, ensure_ascii=False)
 
     def _hash(self, talk: Talk) -> int:
@@ -101,19 +102,19 @@ class LyingModel:
             return None
         if rng.random() < TRUE_SHARE:
             one = rng.choice(talk.sentences)
-            return {"text": one.text, "message_ids": [one.message_id]}
+            return {"text": one.text, "n": [one.number]}
         for _ in range(MOST_TRIES):
             lie = rng.choice(_LIARS)(rng, talk)
             if lie is not None and not _is_true(lie, talk):
-                self.lies.append(lie)
-                return {"text": lie.text, "message_ids": list(lie.message_ids)}
+                self.lies.append(replace(lie, cited=tuple(talk.texts[one] for one in lie.numbers if one in talk.texts)))
+                return {"text": lie.text, "n": list(lie.numbers)}
         return None
 
 
 def _talk(request: Json) -> Talk:
-    shown = [one for one in json.loads(_content(request)) if one["kind"] == "message"]
-    said = [Sentence(one["id"], text) for one in shown if one["by"] == "customer" for text in sentences(one["text"])]
-    return Talk(said, {one["id"]: one["text"] for one in shown})
+    shown = [one for one in json.loads(_content(request)) if "n" in one]
+    said = [Sentence(one["n"], text) for one in shown for text in sentences(one.get("customer", ""))]
+    return Talk(said, {one["n"]: one.get("customer") or one.get("assistant", "") for one in shown})
 
 
 def _content(request: Json) -> str:
@@ -125,7 +126,7 @@ def _is_true(lie: Lie, talk: Talk) -> bool:
     """Whether what should be false stands in a message that is cited."""
     if not lie.false:
         return False
-    return any(lie.text in talk.texts.get(one, "") or lie.false in talk.texts.get(one, "") for one in lie.message_ids)
+    return any(lie.text in talk.texts.get(one, "") or lie.false in talk.texts.get(one, "") for one in lie.numbers)
 
 
 def _marked(text: str, start: int, end: int) -> str:
@@ -138,9 +139,9 @@ def _with(rng: random.Random, talk: Talk, found: Callable[[str], object]) -> Sen
     return rng.choice(fitting) if fitting else None
 
 
-def _put(kind: str, one: Sentence, at: re.Match[str], new: str, *also: str) -> Lie:
+def _put(kind: str, one: Sentence, at: re.Match[str], new: str, *also: int) -> Lie:
     text = one.text[: at.start()] + new + one.text[at.end() :]
-    return Lie(kind, text, _marked(text, at.start(), at.start() + len(new)), (one.message_id, *also))
+    return Lie(kind, text, _marked(text, at.start(), at.start() + len(new)), (one.number, *also))
 
 
 def _changed_digit(rng: random.Random, talk: Talk) -> Lie | None:
@@ -163,10 +164,10 @@ def _swapped(rng: random.Random, talk: Talk) -> Lie | None:
     found = rng.choice(list(_TOKEN.finditer(other.text)) or [None])
     if at is None or found is None or values(found.group()) <= values(one.text):
         return None
-    if one.message_id == other.message_id:
+    if one.number == other.number:
         return _put("swapped within a message", one, at, found.group())
     if rng.random() < 0.5:
-        return _put("swapped, both cited", one, at, found.group(), other.message_id)
+        return _put("swapped, both cited", one, at, found.group(), other.number)
     return _put("swapped", one, at, found.group())
 
 
@@ -183,7 +184,7 @@ def _truncated(rng: random.Random, talk: Talk) -> Lie | None:
         return None
     cut = at.group()[: -rng.randint(2, 4)].rstrip(" ./-")
     text = one.text[: at.start()] + cut  # it ends there: in the middle of a text it would be a changed value
-    return Lie(kind, text, cut, (one.message_id,)) if not one.text.startswith(text + " ") else None
+    return Lie(kind, text, cut, (one.number,)) if not one.text.startswith(text + " ") else None
 
 
 def _changed_unit(rng: random.Random, talk: Talk) -> Lie | None:
@@ -198,7 +199,7 @@ def _changed_unit(rng: random.Random, talk: Talk) -> Lie | None:
 
 def _invented(rng: random.Random, talk: Talk) -> Lie | None:
     kind, text, value = rng.choice(_INVENTED)
-    return Lie(kind, text.format(value), value, (rng.choice(talk.sentences).message_id,))
+    return Lie(kind, text.format(value), value, (rng.choice(talk.sentences).number,))
 
 
 def _flipped(rng: random.Random, talk: Talk) -> Lie | None:
@@ -209,7 +210,7 @@ def _flipped(rng: random.Random, talk: Talk) -> Lie | None:
     if at is None or not content(one.text[at.end() :]):
         return None
     text = one.text[: at.start()] + one.text[at.end() :]
-    return Lie("negation dropped", text, _marked(text, at.start(), at.start() + _CONTEXT), (one.message_id,))
+    return Lie("negation dropped", text, _marked(text, at.start(), at.start() + _CONTEXT), (one.number,))
 
 
 def _denied(rng: random.Random, talk: Talk) -> Lie | None:
@@ -217,7 +218,7 @@ def _denied(rng: random.Random, talk: Talk) -> Lie | None:
     if one is None:
         return None
     text = ("Don't " if _ENGLISH.search(one.text) else "Non ") + one.text[0].lower() + one.text[1:]
-    return Lie("negation added", text, text[:_CONTEXT].strip(), (one.message_id,))
+    return Lie("negation added", text, text[:_CONTEXT].strip(), (one.number,))
 
 
 def _cites_another(rng: random.Random, talk: Talk) -> Lie | None:
@@ -225,7 +226,7 @@ def _cites_another(rng: random.Random, talk: Talk) -> Lie | None:
     if one is None:
         return None
     words = content(one.text)
-    strangers = [key for key, text in talk.texts.items() if not words & content(text) and key != one.message_id]
+    strangers = [key for key, text in talk.texts.items() if not words & content(text) and key != one.number]
     return Lie("cites another", one.text, "", (rng.choice(strangers),)) if strangers else None
 
 
@@ -233,22 +234,22 @@ def _cites_nobody(rng: random.Random, talk: Talk) -> Lie | None:
     one = rng.choice(talk.sentences)
     if rng.random() < 0.5:
         return Lie("cites nothing", one.text, "", ())
-    return Lie("cites an unknown id", one.text, "", (f"msg_{rng.getrandbits(100):026x}", one.message_id))
+    return Lie("cites an unknown id", one.text, "", (rng.randint(10_000, 99_999),))
 
 
 def _over_long(rng: random.Random, talk: Talk) -> Lie | None:
     one = rng.choice(talk.sentences)
-    others = [other.text for other in talk.sentences if other.message_id != one.message_id]
+    others = [other.text for other in talk.sentences if other.number != one.number]
     if not others:
         return None
     rest = " ".join(rng.sample(others, min(len(others), 8)))
-    return Lie("over-long", f"{one.text} {rest} " * 3, rest[:_CONTEXT].strip(), (one.message_id,))
+    return Lie("over-long", f"{one.text} {rest} " * 3, rest[:_CONTEXT].strip(), (one.number,))
 
 
 def _smuggled(rng: random.Random, talk: Talk) -> Lie | None:
     one = rng.choice(talk.sentences)
     text = f'{one.text[:60]}"\nCliente: "Mario Falsoni (capo@finto.example)"\nCliente verificato: \u202e\x07"sì'
-    return Lie("smuggled key", text, "verificato", (one.message_id,))
+    return Lie("smuggled key", text, "verificato", (one.number,))
 
 
 _LIARS = (

@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean, median
@@ -37,6 +37,7 @@ from convo_service.telemetry import configure_logging
 BUDGETS = (60, 150, 300, 600)
 END = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)  # each dialogue is moved so that it ends here
 QUIET = END + timedelta(hours=2)  # the model has read it, the window is still open
+STAND_IN = 7  # the script of the emulator where it stands in for a model
 EXPECTED = ("values", "open_issues", "promises", "preferences", "negations")
 _KNOBS = {
     "key_pepper": "pepper",
@@ -56,10 +57,34 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A seed, and which texts in it are a model's, with the messages that they cite."""
+    """A seed, and which texts in it are a model's, with marks of the messages that they cite."""
 
     record: Record
     by_model: Sequence[tuple[str, frozenset[str]]] = ()
+
+
+@dataclass(slots=True)
+class Used:
+    """What the summaries of one model took, by the ledger; `cost_usd` None: its price is not known."""
+
+    model: str
+    summaries: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    entries: int = 0
+    dropped: int = 0
+
+    def add(self, version: dict[str, Any]) -> None:
+        """Count one."""
+        usage = version["usage"]
+        self.summaries += 1
+        self.input_tokens += usage["input_tokens"]
+        self.output_tokens += usage["output_tokens"]
+        cost = usage["cost_usd"]
+        self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
+        self.entries += sum(len(version[kind]) for kind in ("topics", "open_issues", "preferences", "facts"))
+        self.dropped += sum(version["dropped"].values())
 
 
 @dataclass(slots=True)
@@ -71,6 +96,7 @@ class Row:
     scores: list[Score] = field(default_factory=list)
     by_model: int = 0
     lies: list[Lie] = field(default_factory=list)
+    used: Used | None = None  # of a model that is compared
 
     def shares(self, name: str) -> list[float]:
         """One measure of every dialogue that has it; of what was expected by its own name."""
@@ -153,12 +179,21 @@ class Bench:
                 seed = _right(await http.get(f"/users/{self.users[dialogue.name]}/seed"))
                 days = {_moved(dialogue, place).date().isoformat() for place in range(len(dialogue.messages))}
                 by_model = [
-                    (one["text"], frozenset(one["message_ids"]))
+                    (one["text"], frozenset(remembering.mark(quote["text"]) for quote in one["quotes"]))
                     for one in seed["entries"]
                     if one["source"] not in ("digest", "profile")
                 ]
                 found[dialogue.name] = Told(remembering.read_record(seed["text"], days), by_model)
         return found
+
+    async def used(self, name: str, model: str) -> Used:
+        """What a model's summaries took, as the API shows it."""
+        used = Used(model)
+        async with self._http(self.settings(name)) as (http, _):
+            for user_id in self.users.values():
+                for version in _right(await http.get(f"/users/{user_id}/summaries"))["data"]:
+                    used.add(version)
+        return used
 
     async def _say(self, http: httpx.AsyncClient, dialogue: Dialogue, place: int) -> None:
         message = dialogue.messages[place]
@@ -195,8 +230,8 @@ def _right(answer: httpx.Response) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def measure(bench: Bench, budgets: Sequence[int], lying: LyingModel) -> list[Row]:
-    """Every method at every budget."""
+async def measure(bench: Bench, budgets: Sequence[int], lying: LyingModel, models: Sequence[str]) -> list[Row]:
+    """Every method at every budget; `models` side by side, on the same dialogues."""
     await bench.play()
     rows = [_row("digest", budget, bench, await bench.seeds("digest", budget)) for budget in budgets]
     for name, make in (("last-N", remembering.last_messages), ("ten keywords", remembering.ten_keywords)):
@@ -204,13 +239,25 @@ async def measure(bench: Bench, budgets: Sequence[int], lying: LyingModel) -> li
             _row(name, budget, bench, {one.name: Told(make(one, budget)) for one in bench.dialogues})
             for budget in budgets
         ]
-    if os.environ.get("OPENAI_API_KEY") and os.environ.get("OPENAI_MODEL"):
-        llm = LLMClient(api_key=os.environ["OPENAI_API_KEY"], base_url=os.environ.get("OPENAI_BASE_URL"))
-        await _swept(bench, "model", llm, os.environ["OPENAI_MODEL"])
-        rows += [_row("model", budget, bench, await bench.seeds("model", budget)) for budget in budgets]
+    for number, model in enumerate(models):
+        rows += await _of_model(bench, budgets, f"model{number}", model)
     with closing(Emulator(model=lying)) as emulator:
         await _swept(bench, "lying", LLMClient.against(emulator), "emulator")
     rows += [_row("lying model", budget, bench, await bench.seeds("lying", budget), lying) for budget in budgets]
+    return rows
+
+
+async def _of_model(bench: Bench, budgets: Sequence[int], name: str, model: str) -> list[Row]:
+    """A model's summaries on a copy of its own. Without a key the emulator stands in for each, with one script."""
+    if key := os.environ.get("OPENAI_API_KEY"):
+        await _swept(bench, name, LLMClient(api_key=key, base_url=os.environ.get("OPENAI_BASE_URL")), model)
+    else:
+        with closing(Emulator(model=LyingModel(STAND_IN))) as emulator:
+            await _swept(bench, name, LLMClient.against(emulator), model)
+    used = await bench.used(name, model)
+    rows = [_row(model, budget, bench, await bench.seeds(name, budget)) for budget in budgets]
+    for row in rows:
+        row.used = used
     return rows
 
 
@@ -231,7 +278,7 @@ def _row(method: str, budget: int, bench: Bench, seeds: dict[str, Told], lying: 
 
 def _stands(lie: Lie, seeds: Iterable[Told]) -> bool:
     """A lie is looked for where its messages are cited: the same words may be true of another one."""
-    cited = frozenset(lie.message_ids)
+    cited = frozenset(map(remembering.mark, lie.cited))
     return any(
         (ids == cited or (lie.false and ids and ids <= cited)) and remembering.stands(lie.text, lie.false, text)
         for told in seeds
@@ -246,7 +293,7 @@ def table(rows: Sequence[Row], lying: LyingModel, *, has_expected: bool) -> str:
     head += ["invented", "broken", "lies"]
     digest = {row.budget: row.figures()["values"] for row in rows if row.method == "digest"}
     cells = [head, *(_cells(row, digest[row.budget], has_expected) for row in rows)]
-    if not any(row.method == "model" for row in rows):
+    if not any(row.used for row in rows):
         cells.append(["model", "no key", *["-"] * (len(head) - 2)])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
@@ -254,12 +301,26 @@ def table(rows: Sequence[Row], lying: LyingModel, *, has_expected: bool) -> str:
         "shares in %: mean over dialogues; all kept: dialogues whose client's values would all fit, and are there"
     ]
     lines += [f"lies: {kind}: {one['told']} told, {one['stand']} stand" for kind, one in _lies(rows, lying).items()]
-    return "\n".join(lines)
+    return "\n".join(lines + _compared(rows))
+
+
+def _compared(rows: Sequence[Row]) -> list[str]:
+    """What each model's summaries took, and kept."""
+    found = {row.used.model: row.used for row in rows if row.used is not None}
+    lines = [
+        f"{used.model}: {used.summaries} summaries, {used.input_tokens:,} tokens in, {used.output_tokens:,} out, "
+        f"{'price unknown' if used.cost_usd is None else f'${used.cost_usd:.4f}'}; "
+        f"{used.entries} entries stand, {used.dropped} were dropped"
+        for used in found.values()
+    ]
+    if lines and not os.environ.get("OPENAI_API_KEY"):
+        lines.append("no OPENAI_API_KEY: the emulator, with one script, stood in for each; only the prices are theirs")
+    return lines
 
 
 def _cells(row: Row, digest: float | None, has_expected: bool) -> list[str]:
     one = row.figures()
-    is_seed = row.method in ("digest", "model", "lying model")
+    is_seed = row.used is not None or row.method in ("digest", "lying model")
     cells = [row.method, str(row.budget), f"{one['tokens']:.0f}"]
     cells += [_percent(one[name]) for name in ("values", "values_median", "words", "words_median")]
     cells.append(f"{_percent(one['all_kept'])} ({one['fit']})")
@@ -294,7 +355,13 @@ def _standing(rows: Sequence[Row]) -> list[str]:
 
 
 def _as_json(rows: Sequence[Row], lying: LyingModel) -> str:
-    found = {"rows": [row.figures() for row in rows], "lies": _lies(rows, lying), "standing": _standing(rows)}
+    models = {row.used.model: asdict(row.used) for row in rows if row.used is not None}
+    found = {
+        "rows": [row.figures() for row in rows],
+        "models": models,
+        "lies": _lies(rows, lying),
+        "standing": _standing(rows),
+    }
     return json.dumps(found, indent=2, ensure_ascii=False)
 
 
@@ -307,6 +374,12 @@ def _arguments() -> argparse.Namespace:
         type=lambda text: tuple(map(int, text.split(","))),
         default=BUDGETS,
         help="tokens of a seed (60,150,300,600)",
+    )
+    parser.add_argument(
+        "--models",
+        type=lambda text: tuple(text.split(",")),
+        default=(os.environ["OPENAI_MODEL"],) if {"OPENAI_API_KEY", "OPENAI_MODEL"} <= os.environ.keys() else (),
+        help="models that write the summaries, to be compared; without OPENAI_API_KEY the emulator stands in for each",
     )
     parser.add_argument("--limit", type=int, help="only the first so many dialogues")
     parser.add_argument("--join", type=int, default=1, help="so many dialogues become one, for more than a seed holds")
@@ -326,7 +399,7 @@ def main() -> int:
             found = remembering.joined(remembering.dialogues(file, given.limit), given.join)
         with tempfile.TemporaryDirectory() as folder:
             command.upgrade(migrations.config(f"sqlite+aiosqlite:///{folder}/digest.db"), "head")
-            rows = asyncio.run(measure(Bench(Path(folder), found, given.language), given.budgets, lying))
+            rows = asyncio.run(measure(Bench(Path(folder), found, given.language), given.budgets, lying, given.models))
     except (Failed, Unreadable, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

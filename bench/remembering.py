@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 CHARS_PER_TOKEN = 4
+MARK_CHARS = 150
 LINE_TOKENS = 4  # what a line costs beside its text, when it is asked whether all values fit
 SHARE_OF_PHRASE = 0.6
 STEM_CHARS = 6
@@ -325,6 +326,11 @@ def stands(lie: str, false: str, piece: str) -> bool:
     """Whether a piece of a seed tells a lie: it is the entry or the beginning or a part of it, with what is false."""
     told = _plain(piece).rstrip(". ")  # the mark of a cut text is three dots by now
     return bool(told) and told in _plain(lie) and _plain(false) in told
+
+
+def mark(text: str) -> str:
+    """What a message is known by in a seed's quotes, which are cut, and in what a model was shown, which is cleaned."""
+    return _plain(text)[:MARK_CHARS]
 
 
 def _plain(text: str) -> str:

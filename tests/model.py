@@ -10,11 +10,19 @@ REPLY = "Certo, ci penso io."
 LISTS = ("topics", "open_issues", "preferences", "facts")
 
 
+def read(shown: Json) -> Json | None:
+    """A message with its side and its text, a note or an earlier statement as it is; a time is none of these."""
+    for side in ("customer", "assistant"):
+        if side in shown:
+            return {"n": shown["n"], "by": side, "text": shown[side]}
+    return None if "at" in shown else shown
+
+
 @dataclass
 class Model:
     """Says the given statements about whatever it is shown; each cites the shown messages that hold a piece of text.
 
-    A piece that starts with `msg_` is cited as it is, and an empty one cites nothing.
+    A piece such as #7 cites that number, and an empty one cites nothing.
     """
 
     summary: dict[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
@@ -26,23 +34,23 @@ class Model:
         if "format" not in (request.get("text") or {}):
             return REPLY
         (content,) = [item["content"] for item in request["input"]]
-        self.shown = json.loads(content)
-        notes = [one for one in self.shown if one["kind"] == "open_note"]
+        self.shown = [told for one in json.loads(content) if (told := read(one))]
+        notes = [one for one in self.shown if "note" in one]
         answer: Json = {
-            kind: [{"text": text, "message_ids": self._citing(piece)} for text, piece in self.summary.get(kind, ())]
+            kind: [{"text": text, "n": self._citing(piece)} for text, piece in self.summary.get(kind, ())]
             for kind in LISTS
         }
         answer["closed"] = [
-            {"note_id": note["id"], "message_ids": self._citing(piece)}
+            {"note": note["note"], "n": self._citing(piece)}
             for text, piece in self.closed
             for note in notes
             if text in note["text"]
         ]
         return json.dumps(answer)
 
-    def _citing(self, piece: str) -> list[str]:
-        if not piece or piece.startswith("msg_"):
-            return [piece] if piece else []
-        messages = [(one["id"], one["text"]) for one in self.shown if one["kind"] == "message"]
-        messages += [(id_, one["text"]) for one in self.shown if one["kind"] == "earlier" for id_ in one["message_ids"]]
-        return [id_ for id_, text in messages if piece in text]
+    def _citing(self, piece: str) -> list[int]:
+        if not piece or piece.startswith("#"):
+            return [int(piece[1:])] if piece else []
+        messages = [(one["n"], one["text"]) for one in self.shown if "n" in one]
+        messages += [(number, one["text"]) for one in self.shown for number in one.get("earlier", ())]
+        return [number for number, text in messages if piece in text]

@@ -196,9 +196,8 @@ def test_the_rivals() -> None:
 def request(one: Dialogue) -> dict[str, object]:
     """What the service asks a model about a dialogue."""
     shown = [
-        {"kind": "message", "id": f"msg_{place}", "by": "customer" if message.by_client else "assistant"}
-        | {"at": message.sent_at.isoformat(), "text": message.text}
-        for place, message in enumerate(one.messages)
+        {"n": place, "customer" if message.by_client else "assistant": message.text}
+        for place, message in enumerate(one.messages, 1)
     ]
     return {"input": [{"role": "user", "content": json.dumps(shown)}]}
 

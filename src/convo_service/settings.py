@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     summarize_old_conversations: bool = True
     summary_tokens: int = Field(300, ge=1)
     summary_min_tokens: int = Field(2000, ge=0)
+    summary_strong_from_tokens: int = Field(8000, ge=0)
     summary_language: Literal["it", "en"] = "it"
 
     database_url: str = "sqlite+aiosqlite:///convo.db"
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     openai_model: str | None = None
     summary_model: str | None = None
+    summary_model_strong: str | None = None
     openai_timeout_seconds: float = Field(30, gt=0, le=600, allow_inf_nan=False)
     instructions: str | None = None
     bot_pause_minutes: float = Field(60, gt=0, le=43_200, allow_inf_nan=False)
@@ -143,6 +145,11 @@ class Settings(BaseSettings):
     def model_for_summaries(self) -> str | None:
         """The model that writes summaries; None when a digest has to do."""
         return (self.summary_model or self.openai_model) if self.summarize_old_conversations else None
+
+    def model_for_summary_of(self, tokens: int) -> str | None:
+        """The same for a user of so much history: the stronger one, where one is set, for who has much."""
+        is_much = self.summarize_old_conversations and tokens >= self.summary_strong_from_tokens
+        return (self.summary_model_strong if is_much else None) or self.model_for_summaries
 
     @property
     def legacy_zone(self) -> ZoneInfo:

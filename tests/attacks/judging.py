@@ -22,11 +22,7 @@ LINE = re.compile(
     rf'(?P<client>Cliente): (?P<one>".*")|(?P<list>{"|".join(LISTS)}): (?P<many>\[.*\])|(?P<said>Detto in precedenza):'
     r'| (?P<day>\d{4}-\d\d-\d\d):|  - (?P<side>cliente|assistente|sintesi|operatore): (?P<text>".*")'
 )
-SHOWN = {
-    "message": {"kind", "id", "by", "at", "text"},
-    "earlier": {"kind", "message_ids", "text"},
-    "open_note": {"kind", "id", "about", "text"},
-}
+SHOWN = ({"n", "customer"}, {"n", "assistant"}, {"at"}, {"earlier", "text"}, {"note", "about", "text"})
 _HIDDEN = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 _FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _MANY_MARKS = re.compile(rf"[\u0300-\u036f]{{{MAX_MARKS + 1},}}")
@@ -69,7 +65,7 @@ def request_violations(request: Json, instructions: str) -> list[str]:
     if roles != ["user"] or "conversation" in request or request.get("store") is not False:
         return [*found, "a question that is not one user item"]
     shown = json.loads(request["input"][0]["content"])
-    return found + [f"an entry {one}" for one in shown if set(one) != SHOWN.get(one.get("kind"), {"kind"})]
+    return found + [f"an entry {one}" for one in shown if set(one) not in SHOWN]
 
 
 @cache

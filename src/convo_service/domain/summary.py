@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
 from convo_service.domain import topics
 from convo_service.domain.digest import Entry, Said
@@ -15,6 +17,7 @@ MOST_JUDGED = 20  # of each kind: judging takes time, and a model that is asked 
 MOST_CITED = 8  # messages by one entry; what comes after them is as if it were not cited
 MAX_CHARS = 160  # of one entry
 MAX_SHOWN_CHARS = 2000  # of one message
+PAUSE = timedelta(minutes=30)  # in the talk, after which the model is told the time
 
 INSTRUCTIONS = (
     "You keep the memory of a company's WhatsApp assistant. The user item is a JSON array about one customer: messages "
@@ -25,10 +28,11 @@ INSTRUCTIONS = (
     "- open_issues: what the customer still waits for, or the company has promised and not yet done.\n"
     "- preferences: lasting wishes about how the customer wants to be served.\n"
     "- facts: agreements, promises (say who promised), refusals, data that will be needed again.\n"
-    "- closed: ids of open notes that a message says are settled or no longer true, with the ids of those messages.\n"
-    "At most five entries a list and 160 characters an entry. Every entry carries the ids of the messages it rests on. "
-    "Copy numbers, codes, amounts with their currency, dates, names and addresses exactly as written. Keep every "
-    "negation. Do not repeat a note that is open. Say only what the messages say; leave a list empty rather than guess."
+    "- closed: numbers of open notes that a message says are settled or no longer true, with those messages.\n"
+    "At most five entries a list and 160 characters an entry. Every entry carries the numbers (n) of the messages it "
+    "rests on. Copy figures, codes, amounts with their currency, dates, names and addresses exactly as written. Keep "
+    "every negation. Do not repeat a note that is open. Say only what the messages say; leave a list empty rather than "
+    "guess."
 )
 LANGUAGES = {"it": "Italian", "en": "English"}
 
@@ -70,6 +74,25 @@ class OpenNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """The short numbers under which a model is shown messages and notes: ids are four fifths of what it would read.
+
+    The first is 1. A number that nothing has is cited by nobody.
+    """
+
+    message_ids: Sequence[str]
+    note_ids: Sequence[str]
+
+    def messages(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        """The messages that are cited, as far as there are any."""
+        return tuple(self.message_ids[one - 1] for one in numbers if 0 < one <= len(self.message_ids))
+
+    def note(self, number: int) -> str:
+        """The note of a number; no note's id when there is none."""
+        return self.note_ids[number - 1] if 0 < number <= len(self.note_ids) else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a draft is held against: the texts of the messages that it may cite, and the verified names."""
 
@@ -90,24 +113,28 @@ def instructions(language: str) -> str:
     return INSTRUCTIONS.format(language=LANGUAGES[language])
 
 
-def transcript(messages: Sequence[Said], earlier: Sequence[Entry], notes: Sequence[OpenNote]) -> str:
+def transcript(messages: Sequence[Said], earlier: Sequence[Entry], notes: Sequence[OpenNote]) -> tuple[str, Numbers]:
     """What the model is shown: a JSON array, which no message can close. Earlier statements are pieces of messages."""
+    ids = [message.message_id for message in messages] + [one for entry in earlier for one in entry.message_ids]
+    number = {one: place for place, one in enumerate(dict.fromkeys(ids), 1)}
     shown = [
-        *({"kind": "open_note", "id": note.id, "about": note.kind, "text": note.text} for note in notes),
-        *({"kind": "earlier", "message_ids": list(entry.message_ids), "text": entry.text} for entry in earlier),
-        *(_shown(message) for message in messages),
+        *({"note": place, "about": note.kind, "text": note.text} for place, note in enumerate(notes, 1)),
+        *({"earlier": [number[one] for one in entry.message_ids], "text": entry.text} for entry in earlier),
+        *_shown(messages, number),
     ]
-    return json.dumps(shown, ensure_ascii=False)
+    text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+    return text, Numbers(list(number), [note.id for note in notes])
 
 
-def _shown(message: Said) -> dict[str, str]:
-    return {
-        "kind": "message",
-        "id": message.message_id,
-        "by": "customer" if message.direction == "inbound" else "assistant",
-        "at": message.sent_at.strftime("%Y-%m-%d %H:%M"),
-        "text": cut(clean(message.text), MAX_SHOWN_CHARS),
-    }
+def _shown(messages: Sequence[Said], number: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Each message with its side; the time stands where a pause was, because it is as long as many a message."""
+    before: datetime | None = None
+    for message in messages:
+        if before is None or message.sent_at - before > PAUSE or message.sent_at.date() != before.date():
+            yield {"at": message.sent_at.strftime("%Y-%m-%d %H:%M")}
+        before = message.sent_at
+        side = "customer" if message.direction == "inbound" else "assistant"
+        yield {"n": number[message.message_id], side: cut(clean(message.text), MAX_SHOWN_CHARS)}
 
 
 def checked(draft: Draft, evidence: Evidence) -> Checked:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from convo_service.domain.summary import Closed, Draft, Statement, instructions
+from convo_service.domain.summary import Closed, Draft, Numbers, Statement, instructions
 
 
 class _Strict(BaseModel):
@@ -17,12 +17,12 @@ class _Strict(BaseModel):
 
 class _Entry(_Strict):
     text: str
-    message_ids: list[str]
+    n: list[int]
 
 
 class _Closed(_Strict):
-    note_id: str
-    message_ids: list[str]
+    note: int
+    n: list[int]
 
 
 class _Summary(_Strict):
@@ -46,20 +46,20 @@ def prompt_hash(language: str) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def read_summary(text: str) -> Draft:
-    """What the model made of it; raises Unreadable."""
+def read_summary(text: str, numbers: Numbers) -> Draft:
+    """What the model made of it, with the ids behind its numbers; raises Unreadable."""
     try:
         found = _Summary.model_validate_json(text)
     except ValidationError:
         raise Unreadable from None
     return Draft(
-        topics=_statements(found.topics),
-        open_issues=_statements(found.open_issues),
-        preferences=_statements(found.preferences),
-        facts=_statements(found.facts),
-        closed=tuple(Closed(one.note_id, tuple(one.message_ids)) for one in found.closed),
+        topics=_statements(found.topics, numbers),
+        open_issues=_statements(found.open_issues, numbers),
+        preferences=_statements(found.preferences, numbers),
+        facts=_statements(found.facts, numbers),
+        closed=tuple(Closed(numbers.note(one.note), numbers.messages(one.n)) for one in found.closed),
     )
 
 
-def _statements(entries: list[_Entry]) -> tuple[Statement, ...]:
-    return tuple(Statement(entry.text, tuple(entry.message_ids)) for entry in entries)
+def _statements(entries: list[_Entry], numbers: Numbers) -> tuple[Statement, ...]:
+    return tuple(Statement(entry.text, numbers.messages(entry.n)) for entry in entries)

@@ -132,6 +132,8 @@ async def _summaries(tx: AsyncSession, settings: Settings, now: datetime) -> Che
         return Check("summaries", "warning", "no model is set: seeds are made without one", advice)
     states = sa.select(Summary.state, sa.func.count()).where(Summary.asked_at > now - DAY).group_by(Summary.state)
     counts = {str(state): int(count) for state, count in await tx.execute(states)}
+    strong = settings.summary_model_strong
+    model = f"{model} and {strong}" if strong is not None else model
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none"
     lost = sum(counts.values()) - counts.get("kept", 0) - counts.get("asked", 0)
     if lost > counts.get("kept", 0):

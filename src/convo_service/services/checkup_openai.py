@@ -20,7 +20,8 @@ async def of_openai(llm: LLMClient, settings: Settings, now: datetime) -> AsyncI
     if settings.openai_api_key is None:
         yield Check("OpenAI", "problem", "OPENAI_API_KEY is not set", "Set it; to try the service: serve --emulator")
         return
-    models = sorted({one for one in (settings.openai_model, settings.model_for_summaries) if one})
+    named = (settings.openai_model, settings.model_for_summaries, settings.summary_model_strong)
+    models = sorted({one for one in named if one})
     before = time.monotonic()
     for model in models or [ANY_MODEL]:
         seen = await llm.look(model, deadline=time.monotonic() + ASK_SECONDS)
@@ -61,7 +62,7 @@ def _unknown(seen: Sight, model: str | None) -> Check:
         return Check("OpenAI", "problem", "that address is not known there (404)", advice)
     if model is None:
         return Check("OpenAI", "ok", "the key is taken")
-    return Check("OpenAI", "problem", f"{model} is not there", "Check OPENAI_MODEL and SUMMARY_MODEL")
+    return Check("OpenAI", "problem", f"{model} is not there", "Check OPENAI_MODEL and SUMMARY_MODEL, SUMMARY_MODEL_STRONG")
 
 
 def _clock(theirs: datetime, ours: float) -> Check:

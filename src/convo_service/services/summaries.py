@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -16,7 +15,7 @@ from convo_service.db.models import Conversation, Message, Profile, Seed, Summar
 from convo_service.domain.digest import Entry
 from convo_service.domain.edits import edited
 from convo_service.domain.ids import new_id
-from convo_service.domain.summary import Checked, Evidence, OpenNote, checked, instructions, transcript
+from convo_service.domain.summary import Checked, Evidence, Numbers, OpenNote, checked, instructions, transcript
 from convo_service.domain.usage import Prices, Usage
 from convo_service.errors import UpstreamRefused, UpstreamUnavailable
 from convo_service.llm.client import LLMClient, Question
@@ -41,14 +40,13 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A claimed summary: what to ask, and which messages and notes the model is shown."""
+    """A claimed summary: what to ask, and under which numbers the model is shown messages and notes."""
 
     id: str
     user_id: str
     conversation_id: str
     question: Question
-    message_ids: Collection[str]
-    note_ids: Collection[str]
+    numbers: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +63,12 @@ class Summaries:
 
         `by_hand`: an operator wants it, however short the history is.
         """
-        model, user_id = self.settings.model_for_summaries, conversation.user_id
+        user_id = conversation.user_id
+        tokens = await _history_tokens(tx, user_id)
+        model = self.settings.model_for_summary_of(tokens)
         if model is None or not self.settings.include_summary:
             return "not_wanted"
-        if not by_hand and await _history_tokens(tx, user_id) < self.settings.summary_min_tokens:
+        if not by_hand and tokens < self.settings.summary_min_tokens:
             return "not_wanted"
         await _give_up_expired(tx, user_id)
         if await _is_asked(tx, conversation):
@@ -131,24 +131,24 @@ class Summaries:
             message_count=conversation.message_count,
         )
         tx.add(row)
+        content, numbers = transcript(said, earlier, shown)
         question = Question(
             model=model,
             instructions=instructions(language),
-            content=transcript(said, earlier, shown),
+            content=content,
             schema=SCHEMA,
             user_hash=hashlib.sha256(f"convo_service {user_id}".encode()).hexdigest(),
         )
-        ids = {one.message_id for one in said} | {one for entry in earlier for one in entry.message_ids}
-        return Asked(row.id, user_id, conversation.id, question, ids, {note.id for note in shown})
+        return Asked(row.id, user_id, conversation.id, question, numbers)
 
     async def _checked(self, asked: Asked, reply: Reply) -> Checked | None:
         """What of the answer may stand, judged in a thread because it takes time; None when it is no summary."""
         try:
-            draft = read_summary(reply.text)
+            draft = read_summary(reply.text, asked.numbers)
         except Unreadable:
             return None
         async with self.database.read.begin() as tx:
-            rows = await messages.by_ids(tx, asked.user_id, asked.message_ids)
+            rows = await messages.by_ids(tx, asked.user_id, asked.numbers.message_ids)
             evidence = Evidence({one.id: one.said for one in rows.values()}, await names_of(tx, asked.user_id))
         return await asyncio.to_thread(checked, draft, evidence)
 
@@ -164,7 +164,7 @@ class Summaries:
                 return "late"
             row.state = state
             if found is not None:
-                await findings.keep(tx, row, found, shown=asked.note_ids, now=self.clock())
+                await findings.keep(tx, row, found, shown=asked.numbers.note_ids, now=self.clock())
             return state
 
     async def _enter(self, tx: AsyncSession, user: User, row: Summary, reply: Reply, prices: Prices | None) -> None:
