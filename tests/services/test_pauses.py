@@ -84,7 +84,8 @@ async def test_a_stream_in_a_pause(gateway: Gateway, user: str) -> None:
     body = {"identity": MARIA, "message": {"id": "wamid.S", "text": "C'è qualcuno?"}}
     lines = (await gateway.http.post("/turns/stream", json=body)).text.splitlines()
     assert [one for one in lines if one.startswith("event:")] == ["event: turn.created", "event: turn.completed"]
-    done = json.loads(next(one for one in reversed(lines) if one.startswith("data:"))[5:])
+    created, done = (json.loads(one[5:]) for one in lines if one.startswith("data:"))
+    assert (created["status"], created["paused"], created["reply"]) == ("in_progress", True, None)
     assert (done["status"], done["paused"], done["reply"]) == ("completed", True, None)
 
 

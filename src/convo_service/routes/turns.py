@@ -79,7 +79,9 @@ async def _begin(body: schemas.NewTurn, services: Services) -> Answering:
     """
     begun = await services.turns.begin(call_of(body, services.settings), body.instructions)
     view = TurnView(begun.turn, begun.message, begun.answer.conversation, duplicate=begun.is_done)
-    created = turn_out(view).model_copy(update={"created": begun.answer.created or begun.turn.created})
+    known = {"created": begun.answer.created or begun.turn.created}
+    known["paused"] = begun.turn.paused or (begun.answer.is_silent and not begun.is_done)
+    created = turn_out(view).model_copy(update=known)
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     done = goes_on(services.turns.finish(begun, pieces.put_nowait))
     done.add_done_callback(lambda _done: pieces.put_nowait(None))
