@@ -62,7 +62,7 @@ def _unknown(seen: Sight, model: str | None) -> Check:
         return Check("OpenAI", "problem", "that address is not known there (404)", advice)
     if model is None:
         return Check("OpenAI", "ok", "the key is taken")
-    return Check("OpenAI", "problem", f"{model} is not there", "Check OPENAI_MODEL and SUMMARY_MODEL, SUMMARY_MODEL_STRONG")
+    return Check("OpenAI", "problem", f"{model} is not there", "Check OPENAI_MODEL and the models of summaries")
 
 
 def _clock(theirs: datetime, ours: float) -> Check:
