@@ -10,6 +10,7 @@ WITHOUT_USER = {
     "identities(value)": "a message brings a name, and the user is found by it: a table of its own, spread by name",
     "api_keys(id)": "keys belong to the installation: a reference table, on every machine",
     "api_keys(prefix)": "the same: found by what the caller shows",
+    "dashboard_sessions(digest)": "who signed in is known by an HMAC of the cookie alone: spread by it",
     "erasures(id)": "a receipt names nobody: a reference table",
     "tombstones(digest)": "what was erased is known by an HMAC alone: spread by it",
     "installation_secrets(name)": "one row for the installation",

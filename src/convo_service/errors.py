@@ -94,6 +94,22 @@ class InsufficientScope(ConvoError):
     title = "This key's scope does not allow it"
 
 
+class NotSignedIn(ConvoError):
+    """A page of the dashboard was asked for without a session, or with one that is over."""
+
+    status_code = 401
+    code = "not_signed_in"
+    title = "Sign in to the dashboard"
+
+
+class FormExpired(ConvoError):
+    """A form of the dashboard was sent by another site, or is of a session that is over."""
+
+    status_code = 403
+    code = "form_expired"
+    title = "The form is of another session; load the page again"
+
+
 class NotFound(ConvoError):
     """Nothing stands at this path."""
 
@@ -235,6 +251,13 @@ class RateLimited(TooMany):
 
     code = "rate_limited"
     title = "This key's requests of this minute are used up; repeat the request"
+
+
+class TooManyLogins(TooMany):
+    """So many keys were wrong in a minute that nobody looks at another one from this address."""
+
+    code = "too_many_logins"
+    title = "Too many attempts to sign in; try again in a minute"
 
 
 class TurnBudgetSpent(TooMany):

@@ -9,13 +9,14 @@ from limits.strategies import FixedWindowRateLimiter
 
 from convo_service.domain.commands import command_length
 from convo_service.domain.identities import USER_ID, normalise
-from convo_service.errors import RateLimited, ResetBudgetSpent, TooMany, TurnBudgetSpent
+from convo_service.errors import RateLimited, ResetBudgetSpent, TooMany, TooManyLogins, TurnBudgetSpent
 from convo_service.services.arrivals import Call, Clock
 from convo_service.services.counts import Counts
 from convo_service.services.pepper import Pepper
 from convo_service.settings import Settings
 
 MOST_NAMES = 10_000  # whose users are remembered
+WRONG_KEYS_PER_MINUTE = 10  # from one address, at the dashboard's door
 
 
 class Spending:
@@ -41,6 +42,7 @@ class Budgets:
         self._requests = RateLimitItemPerMinute(settings.rate_limit_per_minute, namespace="requests")
         self._turns = RateLimitItemPerMinute(settings.user_turns_per_minute, namespace="turns")
         self._resets = RateLimitItemPerHour(settings.user_resets_per_hour, namespace="resets")
+        self._logins = RateLimitItemPerMinute(WRONG_KEYS_PER_MINUTE, namespace="logins")
 
     def admit(self, key_id: str) -> None:
         """Count a request of a key; raises RateLimited."""
@@ -66,6 +68,13 @@ class Budgets:
         with self._spending(f"operator:{user_id}") as spending:
             self._spend(spending, self._resets, ResetBudgetSpent)
             yield
+
+    @contextmanager
+    def of_login(self, address: str) -> Iterator[None]:
+        """Count an attempt to sign in that fails; raises TooManyLogins before the key is looked at."""
+        self._take(self._logins, address, TooManyLogins)
+        yield
+        self._limiter.hit(self._logins, address, cost=-1)
 
     @contextmanager
     def _spending(self, name: str) -> Iterator[Spending]:

@@ -13,6 +13,8 @@ from convo_service.services import users, windows
 from convo_service.services.paging import Column, Listing, Page, stretch
 
 GENERAL: sa.ColumnElement[str] = sa.literal_column("'general'")  # written out: the index of topics leaves it out
+ISSUE: sa.ColumnElement[str] = sa.literal_column("'issue'")  # so is what the index of open issues holds
+OPEN: sa.ColumnElement[str] = sa.literal_column("'open'")
 MANY = 5000  # rows that take longer to be put in order than to be met on the way
 
 
@@ -108,6 +110,18 @@ async def user_notes(
     if status is not None:
         query = query.where(Note.status == status)
     return await _page(tx, query, page, Note.created_at, Note.id, scope=(Note.user_id == user_id,))
+
+
+async def open_issues(tx: AsyncSession, page: Page) -> Listing[Note]:
+    """What is open with anybody, by `(created_at, id)`."""
+    query = sa.select(Note).where(Note.kind == ISSUE, Note.status == OPEN, ~users.is_erased(Note.user_id))
+    return await _page(tx, query, page, Note.created_at, Note.id)
+
+
+async def issue_count(tx: AsyncSession) -> int:
+    """How many issues are open."""
+    query = sa.select(sa.func.count()).select_from(Note).where(Note.kind == ISSUE, Note.status == OPEN)
+    return int(await tx.scalar(query) or 0)
 
 
 async def user_summaries(tx: AsyncSession, user_id: str, page: Page) -> Listing[Summary]:

@@ -27,6 +27,7 @@ CHECKSUM_CHARS = 7
 CACHE_SECONDS = 3.0  # a revoked key is refused everywhere within five
 MAX_CACHED = 1000
 USE_NOTED_EVERY = timedelta(minutes=1)
+BOOTSTRAP = "bootstrap"  # in place of an id, for the key from the environment
 
 
 class Scope(StrEnum):
@@ -71,7 +72,7 @@ class Keys:
         given = self._settings.bootstrap_admin_key
         if given is not None and hmac.compare_digest(given.get_secret_value().encode(), key.encode()):
             await self.pepper.read()
-            return Holder("bootstrap", Scope.ADMIN)
+            return Holder(BOOTSTRAP, Scope.ADMIN)
         if not _is_well_formed(key):
             raise InvalidApiKey
         hashed = await self._digest(key)

@@ -1,4 +1,4 @@
-"""Keys and secrets of the installation."""
+"""Keys, the sessions of the dashboard that they open, and secrets of the installation."""
 
 from datetime import datetime
 
@@ -26,6 +26,19 @@ class ApiKey(Base, kw_only=True):
     def is_live(self, now: datetime) -> bool:
         """Whether it opens anything."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class DashboardSession(Base, kw_only=True):
+    """Somebody who signed in to the dashboard with a key; only HMACs of the cookie and of the key are kept."""
+
+    __tablename__ = "dashboard_sessions"
+    __table_args__ = (sa.Index("ix_dashboard_sessions_expires_at", "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    key_id: Mapped[str] = mapped_column(Id)  # its key's row is asked at each request: it may have been revoked
+    key_digest: Mapped[str] = mapped_column(sa.String(64))  # the key from the environment has no row
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class RateCount(Base, kw_only=True):

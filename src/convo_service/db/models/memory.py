@@ -45,7 +45,17 @@ class Note(Base, kw_only=True):
     """An open issue, a preference or a note about a user: printed first in every seed while it is open."""
 
     __tablename__ = "notes"
-    __table_args__ = (sa.Index(None, "id"), sa.Index(None, "user_id", "created_at", "id"))
+    __table_args__ = (
+        sa.Index(None, "id"),
+        sa.Index(None, "user_id", "created_at", "id"),
+        sa.Index(  # the issues that wait for somebody, of everybody
+            "ix_notes_open_issues",
+            "created_at",
+            "id",
+            sqlite_where=sa.text("kind = 'issue' AND status = 'open'"),
+            postgresql_where=sa.text("kind = 'issue' AND status = 'open'"),
+        ),
+    )
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(Id, primary_key=True)

@@ -49,7 +49,11 @@ class ModelCall(Base, kw_only=True):
     """The ledger: one call of a model, what it used, and what one endless conversation would have used for it."""
 
     __tablename__ = "model_calls"
-    __table_args__ = (sa.UniqueConstraint("user_id", "kind", "subject_id"), sa.Index(None, "called_at"))
+    __table_args__ = (
+        sa.UniqueConstraint("user_id", "kind", "subject_id"),
+        sa.Index(None, "called_at"),
+        sa.Index("ix_model_calls_conversation", "user_id", "conversation_id", "called_at"),  # what a window has used
+    )
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
     id: Mapped[str] = mapped_column(Id, primary_key=True)
