@@ -288,6 +288,10 @@ def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:
         ).stdout
     )
     assert "openings" in tables(f"sqlite+aiosqlite:///{tmp_path / 'wheel.db'}")
+    source, installed = (folder / "convo_service" / "dashboard" for folder in (ROOT / "src", site))
+    for folder in ("templates", "static"):  # a builder leaves out what git ignores
+        wanted = {path.relative_to(source) for path in (source / folder).rglob("*.*")}
+        assert wanted == {path.relative_to(installed) for path in (installed / folder).rglob("*.*")}
 
 
 BEFORE_SIZES = (

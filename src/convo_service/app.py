@@ -18,6 +18,7 @@ from convo_service.routes import (
     analytics,
     contract,
     conversations,
+    dashboard,
     docs,
     health,
     messages,
@@ -42,6 +43,7 @@ from convo_service.services.keys import Keys
 from convo_service.services.patience import settle
 from convo_service.services.previews import Previews
 from convo_service.services.revisions import Revisions
+from convo_service.services.sessions import Sessions
 from convo_service.services.summaries import Summaries
 from convo_service.services.sweep import Sweep
 from convo_service.services.turns import Turns
@@ -103,6 +105,7 @@ def create_app(
         erasures=Erasures(database, settings, clock, keys.pepper),
         gauges=Gauges(database, client, clock),
         revisions=Revisions(database, settings, clock, keys.pepper),
+        sessions=Sessions(database, settings, keys),
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
@@ -110,6 +113,7 @@ def create_app(
     rooms = (*talk, adapters, analytics, metrics, health, docs)
     for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
         app.include_router(router)
+    app.router.routes.append(dashboard.Door(dashboard.make(app.state.services, UNTOLD)))
     app.openapi = lambda: contract.document(app)  # type: ignore[method-assign]
     return app
 

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     reset_commands: str = "/new,/nuova,/reset"
     topics: Literal["off", "explicit"] = "off"
     legacy_timezone: str = "Europe/Rome"
+    dashboard_timezone: str = "Europe/Rome"
 
     worker_enabled: bool = True
     conversation_reserve: int = Field(10, ge=0, le=1000)
@@ -111,7 +112,7 @@ class Settings(BaseSettings):
             return _sqlite(f"sqlite+aiosqlite://{rest}")
         return _postgres(f"postgresql+asyncpg://{rest}")
 
-    @field_validator("legacy_timezone")
+    @field_validator("legacy_timezone", "dashboard_timezone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:
         try:

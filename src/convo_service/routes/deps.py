@@ -19,6 +19,7 @@ from convo_service.services.gauges import Gauges
 from convo_service.services.keys import Holder, Keys, Scope
 from convo_service.services.previews import Previews
 from convo_service.services.revisions import Revisions
+from convo_service.services.sessions import Sessions
 from convo_service.services.tombstones import Marker
 from convo_service.services.turns import Turns
 from convo_service.settings import Settings
@@ -41,6 +42,7 @@ class Services:
     erasures: Erasures
     gauges: Gauges
     revisions: Revisions
+    sessions: Sessions
 
 
 async def get_services(request: Request) -> Services:

@@ -97,6 +97,11 @@ async def read(tx: AsyncSession, wanted: Wanted) -> Savings:
     )
 
 
+async def by_time(tx: AsyncSession, wanted: Wanted) -> Sequence[tuple[str, Used]]:
+    """The users with windows alone, by day or month: one pass over the period."""
+    return await _used(tx, wanted, _period(tx, wanted.period), ModelCall.cohort == Cohort.WINDOW)
+
+
 QUANTITIES: Mapping[str, sa.orm.InstrumentedAttribute[Any]] = {
     "input_tokens": ModelCall.input_tokens,
     "cached_input_tokens": ModelCall.cached_input_tokens,

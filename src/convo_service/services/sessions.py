@@ -12,7 +12,7 @@ from convo_service.db.engine import Database
 from convo_service.db.models import ApiKey, DashboardSession
 from convo_service.errors import FormExpired, InsufficientScope, NotSignedIn
 from convo_service.services.keys import BOOTSTRAP, Holder, Keys, Scope
-from convo_service.services.pepper import Pepper, digest
+from convo_service.services.pepper import digest
 from convo_service.settings import Settings
 
 LASTS = timedelta(hours=12)  # a day of work
@@ -40,7 +40,6 @@ class Sessions:
     database: Database
     settings: Settings
     keys: Keys
-    pepper: Pepper
 
     async def begin(self, key: str, *, now: datetime) -> str:
         """Open a session with a key and return its cookie; raises InvalidApiKey and InsufficientScope.
@@ -50,7 +49,7 @@ class Sessions:
         holder = await self.keys.authenticate(key, now=now)
         if holder.scope not in READERS:
             raise InsufficientScope
-        token, pepper = secrets.token_urlsafe(TOKEN_BYTES), await self.pepper.read()
+        token, pepper = secrets.token_urlsafe(TOKEN_BYTES), await self.keys.pepper.read()
         expires_at = min(now + LASTS, holder.expires_at or now + LASTS)
         row = DashboardSession(
             digest=digest(pepper, token),
@@ -66,7 +65,7 @@ class Sessions:
 
     async def find(self, token: str, *, now: datetime) -> Session:
         """Whose session a cookie is of; raises NotSignedIn, also when its key was revoked or is over."""
-        pepper = await self.pepper.read()
+        pepper = await self.keys.pepper.read()
         async with self.database.read.begin() as tx:
             row = await tx.get(DashboardSession, digest(pepper, token))
             key = await _key(tx, row)
@@ -77,7 +76,7 @@ class Sessions:
 
     async def end(self, token: str) -> None:
         """Sign out."""
-        ended = sa.delete(DashboardSession).where(DashboardSession.digest == digest(await self.pepper.read(), token))
+        ended = sa.delete(DashboardSession).where(DashboardSession.digest == digest(await self.keys.pepper.read(), token))
         async with self.database.write.begin() as tx:
             await tx.execute(ended)
 
