@@ -109,6 +109,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "On the left, who wrote last. The conversation appears here.",
     ),
     "is_active": ("attiva", "active"),
+    "window_active": ("finestra attiva", "active window"),
     "is_holdout": ("senza finestre", "no windows"),
     "open_count": ("{count} aperta", "{count} open"),
     "open_counts": ("{count} aperte", "{count} open"),
