@@ -65,7 +65,7 @@ class Site:
 
 
 def _ask(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = httpx.request(method, f"{url}{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    answer = httpx.request(method, f"{url}{path}", json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
     assert answer.is_success, answer.text
     return dict(answer.json())
 
