@@ -130,7 +130,7 @@ def test_without_a_script(opened: Opened, site: Site) -> None:
     page.get_by_role("searchbox", name="Cerca nei messaggi").press("Enter")
     expect(page.locator("mark").first).to_have_text("farina")
     page.goto(f"{site.url}/dashboard/issues")
-    page.get_by_role("button", name=re.compile("Segna come risolta: Attende")).click()
+    page.get_by_role("button", name=re.compile("Risolta: Attende")).click()
     expect(page.get_by_role("status")).to_have_text("Segnata come risolta.")
     page.goto(f"{site.url}/dashboard/users/{site.maria}/memory")
     page.get_by_role("button", name=re.compile("Riapri: Attende")).click()
