@@ -100,7 +100,7 @@ def test_by_keyboard(opened: Opened, site: Site) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     page.goto(f"{site.url}/dashboard/users/{site.maria}/memory")
-    for _ in range(60):
+    for _ in range(200):
         page.keyboard.press("Tab")
         outline = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", page.evaluate("() => document.activeElement.outerHTML")
