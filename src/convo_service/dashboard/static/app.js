@@ -44,8 +44,8 @@
       width: 2,
       dash: used || bars ? [] : [6, 4],
       fill: bars ? stroke : used ? colour("--used-soft") : undefined,
-      paths: bars ? uPlot.paths.bars({ size: [used ? 0.36 : 0.36, 64], align: used ? -1 : 1, gap: 2 }) : undefined,
-      points: { show: data.names.length < 40 && !bars, size: 5, fill: stroke },
+      paths: bars ? uPlot.paths.bars({ size: [0.36, 64], align: used ? -1 : 1, gap: 2 }) : undefined,
+      points: { show: data.names.length < 15 && !bars, size: 5, fill: stroke },
     };
   }
 
