@@ -130,10 +130,10 @@ def test_without_a_script(opened: Opened, site: Site) -> None:
     page.get_by_role("searchbox", name="Cerca nei messaggi").press("Enter")
     expect(page.locator("mark").first).to_have_text("farina")
     page.goto(f"{site.url}/dashboard/issues")
-    page.get_by_role("button", name=re.compile("Risolta: Attende")).click()
+    page.get_by_role("button", name=re.compile(r"Risolta\s*: Attende")).click()
     expect(page.get_by_role("status")).to_have_text("Segnata come risolta.")
     page.goto(f"{site.url}/dashboard/users/{site.maria}/memory")
-    page.get_by_role("button", name=re.compile("Riapri: Attende")).click()
+    page.get_by_role("button", name=re.compile(r"Riapri\s*: Attende")).click()
     expect(page.get_by_role("status")).to_have_text("Riaperta.")
 
 

@@ -42,7 +42,7 @@ async def plan(database: Database, statement: str, parameters: Any) -> list[str]
     async with database.read.begin() as tx:
         connection = await tx.connection()
         rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        return [str(row[3]) for row in rows]
+        return [str(row.detail) for row in rows]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -76,7 +76,9 @@ class Sessions:
 
     async def end(self, token: str) -> None:
         """Sign out."""
-        ended = sa.delete(DashboardSession).where(DashboardSession.digest == digest(await self.keys.pepper.read(), token))
+        ended = sa.delete(DashboardSession).where(
+            DashboardSession.digest == digest(await self.keys.pepper.read(), token)
+        )
         async with self.database.write.begin() as tx:
             await tx.execute(ended)
 
