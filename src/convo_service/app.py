@@ -16,6 +16,7 @@ from convo_service.llm.client import LLMClient
 from convo_service.routes import (
     adapters,
     analytics,
+    commands,
     contract,
     conversations,
     dashboard,
@@ -28,6 +29,8 @@ from convo_service.routes import (
     problems,
     profiles,
     seeds,
+    templates,
+    topics,
     turns,
     users,
 )
@@ -36,6 +39,8 @@ from convo_service.routes.middleware import RequestEdge
 from convo_service.services import bookkeeping
 from convo_service.services.arrivals import Clock
 from convo_service.services.budgets import Budgets
+from convo_service.services.catalog import Catalogs
+from convo_service.services.commands import Commands
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
 from convo_service.services.gauges import Gauges
@@ -53,6 +58,24 @@ from convo_service.telemetry import tracing
 # The framework's own spans and logs hold paths, queries and the messages of errors; `RequestEdge` has what we want.
 UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
+ROOMS = (
+    conversations,
+    messages,
+    turns,
+    users,
+    privacy,
+    profiles,
+    notes,
+    seeds,
+    templates,
+    topics,
+    commands,
+    adapters,
+    analytics,
+    metrics,
+    health,
+    docs,
+)  # in the order of the published contract
 Beside = Callable[[Sweep], AbstractAsyncContextManager[None]]
 
 
@@ -78,7 +101,8 @@ def create_app(
     client = llm or openai_client(settings)
     keys = Keys(database, settings)
     budgets = Budgets(settings, clock, keys.pepper)
-    service = ConversationService(database, client, settings, clock, budgets)
+    catalogs = Catalogs(database)
+    service = ConversationService(database, client, settings, clock, budgets, catalogs)
     books = bookkeeping.beside((keys.note_uses, partial(budgets.counts.settle, database)), books_every)
     app = FastAPI(
         title="convo_service",
@@ -99,9 +123,11 @@ def create_app(
         database=database,
         keys=keys,
         budgets=budgets,
+        commands=Commands(catalogs, settings),
         conversations=service,
-        turns=Turns(database, client, service, settings, clock),
-        previews=Previews(database, Summaries(database, client, settings, clock), settings, clock),
+        catalogs=catalogs,
+        turns=Turns(database, client, service, settings, clock, catalogs),
+        previews=Previews(database, Summaries(database, client, settings, clock), settings, clock, catalogs),
         erasures=Erasures(database, settings, clock, keys.pepper),
         gauges=Gauges(database, client, clock),
         revisions=Revisions(database, settings, clock, keys.pepper),
@@ -109,9 +135,7 @@ def create_app(
     )
     app.add_middleware(RequestEdge, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    talk = (conversations, messages, turns, users, privacy, profiles, notes, seeds)
-    rooms = (*talk, adapters, analytics, metrics, health, docs)
-    for router in (conversations.hot, turns.hot, *(room.router for room in rooms)):
+    for router in (conversations.hot, turns.hot, *(room.router for room in ROOMS)):
         app.include_router(router)
     app.router.routes.append(dashboard.Door(dashboard.make(app.state.services, UNTOLD)))
     app.openapi = lambda: contract.document(app)  # type: ignore[method-assign]

@@ -139,6 +139,13 @@ class TemplateNotFound(NotFound):
     title = "No template has this name"
 
 
+class TopicNotFound(NotFound):
+    """No topic of this name is described."""
+
+    code = "topic_not_found"
+    title = "No topic has this name"
+
+
 class TurnNotFound(NotFound):
     """No turn has this id."""
 
@@ -180,6 +187,22 @@ class MessageErased(ConvoError):
     status_code = 410
     code = "message_erased"
     title = "This message was erased with the person who wrote it"
+
+
+class PreconditionFailed(ConvoError):
+    """If-Match or If-None-Match does not hold: somebody else was faster."""
+
+    status_code = 412
+    code = "precondition_failed"
+    title = "It was changed meanwhile: read it again, and send its ETag as If-Match"
+
+
+class PreconditionRequired(ConvoError):
+    """Something would be overwritten by somebody who does not say what he has read."""
+
+    status_code = 428
+    code = "precondition_required"
+    title = "It exists: send the ETag that you have read as If-Match"
 
 
 class MethodNotAllowed(ConvoError):

@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     rollout_percent: float = Field(100, ge=0, le=100)
     rollout_users: str = ""
     reset_commands: str = "/new,/nuova,/reset"
-    topics: Literal["off", "explicit"] = "off"
+    topics: Literal["off", "explicit", "auto"] = "off"
     legacy_timezone: str = "Europe/Rome"
     dashboard_timezone: str = "Europe/Rome"
 
@@ -183,6 +183,11 @@ class Settings(BaseSettings):
     def reset_words(self) -> frozenset[str]:
         """The commands that open a new conversation, in lower case."""
         return frozenset(_listed(self.reset_commands.casefold()))
+
+    @property
+    def reset_words_in_order(self) -> tuple[str, ...]:
+        """The same as they were listed, each once."""
+        return tuple(dict.fromkeys(_listed(self.reset_commands.casefold())))
 
     @property
     def rollout_identities(self) -> tuple[str, ...]:

@@ -96,8 +96,30 @@ async def _turns(gateway: Gateway, clock: Clock) -> None:
         await gateway.ask("Ciao", identity="+393330000000", id=f"v{number}")
 
 
-@pytest.mark.parametrize("play", [_quiet_talk, _to_the_cap, _turns])
-@pytest.mark.parametrize("env", [{"max_conversation_messages": 6, "openai_model": "gpt-5-mini"}])
+async def _templated(gateway: Gateway, clock: Clock) -> None:
+    """Conversations with a cap of their own, one below and one above the installation's."""
+    for name, cap in (("short", 4), ("long", 12)):
+        await gateway.http.put(f"/templates/{name}", json={"max_messages": cap, "timeout_hours": 24})
+        for number in range(14):
+            clock.advance(minutes=1)
+            await gateway.say(f"Messaggio {number}", id=f"{name}{number}", template=name, identity=f"+39{cap:09}")
+
+
+async def _of_topics(gateway: Gateway, clock: Clock) -> None:
+    """Messages whose words name a topic, or none."""
+    await gateway.http.put("/topics/ordini", json={"description": "Ordini, sacchi"})
+    await gateway.http.put("/topics/fatture", json={"description": "Fatture, bonifico"})
+    texts = ("ciao", "venti sacchi", "grazie", "il bonifico", "sì", "altri sacchi", "bonifico?", "ok")
+    for number, text in enumerate(texts):
+        clock.advance(minutes=1)
+        await gateway.say(text, id=f"w{number}")
+
+
+OFF = {"max_conversation_messages": 6, "openai_model": "gpt-5-mini"}
+
+
+@pytest.mark.parametrize("play", [_quiet_talk, _to_the_cap, _turns, _templated, _of_topics])
+@pytest.mark.parametrize("env", [OFF, {**OFF, "topics": "auto"}], ids=["off", "auto"])
 async def test_the_same_is_written(play: Play, app: FastAPI, gateway: Gateway, clock: Clock, warm: Watched) -> None:
     """Of one history, the warm path and the long way leave the same rows."""
     service, database = app.state.services.conversations, app.state.services.database

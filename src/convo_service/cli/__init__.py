@@ -9,6 +9,7 @@ from convo_service.cli.keys import create_key, list_keys, revoke_key, rotate_key
 from convo_service.cli.reporting import report
 from convo_service.cli.serving import demo, openapi, serve
 from convo_service.cli.simulating import simulate
+from convo_service.cli.templates import install_templates, list_templates
 from convo_service.cli.users import erase_user, export_user, merge_users
 from convo_service.cli.working import sweep, worker
 
@@ -37,6 +38,11 @@ keys_app.command("rotate", epilog=below("keys rotate"))(rotate_key)
 keys_app.command("scopes", epilog=below("keys scopes"))(show_scopes)
 keys_app.command("revoke", epilog=below("keys revoke"))(revoke_key)
 app.add_typer(keys_app, name="keys")
+
+templates_app = typer.Typer(help="Install and list templates of conversations.", no_args_is_help=True)
+templates_app.command("install", epilog=below("templates install"))(install_templates)
+templates_app.command("list", epilog=below("templates list"))(list_templates)
+app.add_typer(templates_app, name="templates")
 
 user_app = typer.Typer(help="Export, erase and merge people.", no_args_is_help=True)
 user_app.command("export", epilog=below("user export"))(export_user)

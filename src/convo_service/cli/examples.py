@@ -41,6 +41,8 @@ TYPED = {
     "keys rotate": ("convo-service keys rotate csk_1a2b3c --grace-hours 48",),
     "keys revoke": ("convo-service keys revoke key_0123456789",),
     "keys scopes": ("convo-service keys scopes",),
+    "templates install": ("convo-service templates install --language it --language en",),
+    "templates list": ("convo-service templates list",),
     "user export": ('convo-service user export "+39 333 123 4567" --to maria.json',),
     "user erase": ('convo-service user erase "+39 333 123 4567" --yes',),
     "user merge": ('convo-service user merge "+39 333 123 4567" --into IT.13491208655302741918',),

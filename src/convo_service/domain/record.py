@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from convo_service.domain.digest import Entry, Said
 from convo_service.domain.text import clean
@@ -30,6 +30,7 @@ HANDOVER = (
 _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 Section = Literal["profile", "topics", "issues", "preferences", "notes", "history"]
+SECTIONS: tuple[Section, ...] = get_args(Section)  # in the order in which they are printed
 
 
 @dataclass(frozen=True, slots=True)

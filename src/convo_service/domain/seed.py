@@ -1,6 +1,6 @@
 """The seed of a new conversation: the profile, notes and topics first, then what was said, within a budget."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -9,7 +9,7 @@ from convo_service.domain.digest import PRINT_COST, Entry, Said, digest, pieces
 from convo_service.domain.edits import Edit, edited, entry_id
 from convo_service.domain.guard import held, stated
 from convo_service.domain.notes import BY_HAND, NoteLine, to_print
-from convo_service.domain.record import LABELS, Client, Head, Labels, Section, render
+from convo_service.domain.record import LABELS, SECTIONS, Client, Head, Labels, Section, render
 from convo_service.domain.text import clean, cut, tokens
 from convo_service.domain.topics import MAX_CHARS as MAX_TOPIC_CHARS
 from convo_service.domain.topics import MOST, recent_topics
@@ -42,11 +42,12 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class SeedRules:
-    """The settings of a seed: a budget in tokens, a language, and what the topic line is made from."""
+    """The settings of a seed: a budget in tokens, a language, what the topic line is made from, and which sections."""
 
     budget: int = 300
     language: str = "it"
     topic_messages: int = 20
+    sections: Collection[str] = SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def compose(material: Material, rules: SeedRules, *, now: datetime) -> Seed:
 
     What a model wrote may not cost a value or a name of the client's, when the seed has room for all of them.
     """
+    material = _wanted(material, rules)
     plain = _draft(without_model(material), rules, now)
     if not _has_model(material):
         return plain
@@ -91,6 +93,12 @@ def compose(material: Material, rules: SeedRules, *, now: datetime) -> Seed:
     kept = wanted if wanted <= held(plain.text) else frozenset()
     drafts = (_draft(material, rules, now, share) for share in SHARES)
     return next((seed for seed in drafts if kept <= held(seed.text)), plain)
+
+
+def _wanted(material: Material, rules: SeedRules) -> Material:
+    """The material without what the sections leave out; but history stays, because the next seed may want it."""
+    notes = [note for note in material.notes if NOTE_SECTIONS[note.kind] in rules.sections]
+    return replace(material, client=material.client if "profile" in rules.sections else None, notes=notes)
 
 
 def without_model(material: Material) -> Material:
@@ -107,13 +115,14 @@ def _has_model(material: Material) -> bool:
 
 def _draft(material: Material, rules: SeedRules, now: datetime, share: float = 0.0) -> Seed:
     labels = LABELS[rules.language]
-    topics = _topics(material, rules)
+    topics = _topics(material, rules) if "topics" in rules.sections else []
     notes = _notes(material, topics, rules, share)
     head = _head(material, topics, notes, labels)
     history = _history(material, head, rules, now)
-    parts = tuple(_parts(head, topics, notes, history, material))
+    shown = history if "history" in rules.sections else []
+    parts = tuple(_parts(head, topics, notes, shown, material))
     return Seed(
-        text=render(head, history, labels),
+        text=render(head, shown, labels),
         generator=_generator(parts, notes),
         parts=parts,
         history=tuple(entry.original for entry in history),

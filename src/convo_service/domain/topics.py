@@ -225,7 +225,12 @@ def _is_subject(word: Word, form: str, proper: bool) -> bool:
         return _CODE.fullmatch(form) is not None and _AMOUNT.fullmatch(form) is None
     if _WORD.fullmatch(form) is None or word.core in CALENDAR:
         return False
-    return proper or (word.core not in _NO_SUBJECTS and _verbs().isdisjoint(word.keys))
+    return proper or not is_vague(word)
+
+
+def is_vague(word: Word) -> bool:
+    """Whether a word names no subject, by itself: a verb of all talk, a time, an adjective such as "new"."""
+    return word.core in _NO_SUBJECTS or not _verbs().isdisjoint(word.keys)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,9 @@ TAGS = {
     "notes": "Open issues, preferences and notes.",
     "seeds": "What the next conversation starts with, and an operator's say in it.",
     "adapters": "Gateways that are set up, and not programmed.",
+    "templates": "What a kind of conversation is opened with.",
+    "topics": "What messages of a topic are about, and its template.",
+    "commands": "What users may write.",
     "analytics": "What windows save.",
     "health": "Whether the service is well.",
 }
@@ -72,7 +75,8 @@ def _show(shapes: dict[str, Any]) -> None:
         if name in known:
             shape["example"] = known[name]
         elif (one := known.get(name.removeprefix(LIST).removesuffix("_"))) is not None:
-            ids = {"first_id": one["id"], "last_id": one["id"]}
+            key = next(one[field] for field in ("id", "name", "command") if field in one)
+            ids = {"first_id": key, "last_id": key}
             shape["example"] = {"object": "list", "data": [one], **ids, "has_more": False}
 
 

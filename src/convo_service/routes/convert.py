@@ -15,7 +15,7 @@ from convo_service.domain.usage import Usage
 from convo_service.domain.window import service_window_end
 from convo_service.errors import InvalidRequest
 from convo_service.services import entries, pauses
-from convo_service.services.arrivals import Answer, Call
+from convo_service.services.arrivals import GENERAL, Answer, Call
 from convo_service.services.erasures import Receipt
 from convo_service.services.history import ConversationFilter
 from convo_service.services.ledger import Reported
@@ -43,7 +43,8 @@ def call_of(body: schemas.GetOrCreate, settings: Settings) -> Call:
         identity=body.identity,
         aliases=tuple(body.aliases),
         message=message,
-        topic=body.topic,
+        topic=body.topic or GENERAL,
+        is_topic_open=body.topic is None,
         template=body.template,
         seed_message=body.seed_message,
     )
@@ -74,6 +75,14 @@ def given_text(body: schemas.Request) -> dict[str, Any]:
     return given
 
 
+def whole(body: schemas.Request) -> dict[str, Any]:
+    """All fields; each text has to hold something that can be seen."""
+    fields = body.model_dump()
+    if any(isinstance(value, str) and not clean(value) for value in fields.values()):
+        raise InvalidRequest("A text has to hold something that can be seen")
+    return fields
+
+
 def readable(text: str, settings: Settings) -> str:
     """A text as it may be stored; raises InvalidRequest."""
     if not clean(text):
@@ -93,10 +102,10 @@ def filter_of(query: schemas.ConversationQuery) -> ConversationFilter:
     return ConversationFilter(**query.model_dump(exclude=set(schemas.PageQuery.model_fields)))
 
 
-def listing(found: Listing[Row], convert: Callable[[Row], Out]) -> schemas.ListOf[Out]:
-    """One page, in the envelope that every list has."""
+def listing(found: Listing[Row], convert: Callable[[Row], Out], *, key: str = "id") -> schemas.ListOf[Out]:
+    """One page, in the envelope that every list has; `key` is the field that names a row."""
     data = [convert(row) for row in found.rows]
-    ids: list[Any] = [getattr(one, "id", None) for one in data]
+    ids: list[Any] = [getattr(one, key, None) for one in data]
     return schemas.ListOf(
         data=data, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=found.has_more
     )
@@ -181,6 +190,16 @@ def profile_out(row: models.Profile) -> schemas.Profile:
 def note_out(row: models.Note) -> schemas.Note:
     """A note."""
     return schemas.Note.model_validate(row)
+
+
+def template_out(row: models.TemplateVersion) -> schemas.Template:
+    """A version of a template."""
+    return schemas.Template.model_validate(row)
+
+
+def topic_out(row: models.Topic) -> schemas.Topic:
+    """A topic."""
+    return schemas.Topic.model_validate(row)
 
 
 def preview_out(preview: Preview) -> schemas.SeedPreview:

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import Database
+from convo_service.domain.conditions import Conditions
 from convo_service.errors import InsufficientScope, InvalidApiKey, InvalidRequest
 from convo_service.services.arrivals import Clock
 from convo_service.services.budgets import Budgets
+from convo_service.services.catalog import Catalogs
+from convo_service.services.commands import Commands
 from convo_service.services.conversations import ConversationService
 from convo_service.services.erasures import Erasures
 from convo_service.services.gauges import Gauges
@@ -36,6 +39,8 @@ class Services:
     database: Database
     keys: Keys
     budgets: Budgets
+    catalogs: Catalogs
+    commands: Commands
     conversations: ConversationService
     turns: Turns
     previews: Previews
@@ -137,6 +142,17 @@ async def get_marker(services: Wired) -> Marker:
 
 
 Marks = Annotated[Marker, Depends(get_marker)]
+
+
+async def get_conditions(
+    if_match: Annotated[str | None, Header(description="The ETag of what is to be changed, or *")] = None,
+    if_none_match: Annotated[str | None, Header(description="An ETag that is known already; * for any")] = None,
+) -> Conditions:
+    """What the caller takes to be there."""
+    return Conditions(if_match, if_none_match)
+
+
+Given = Annotated[Conditions, Depends(get_conditions)]
 
 ADMIN = needs()
 GATEWAY = needs(Scope.GATEWAY)

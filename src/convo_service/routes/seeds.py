@@ -14,9 +14,14 @@ router = APIRouter(prefix="/users/{user_id}", tags=["seeds"])
 
 
 @router.get("/seed", dependencies=[ANYBODY], summary="What the next conversation would start with")
-async def preview_seed(user_id: schemas.AnyId, services: Wired, topic: schemas.TopicName = "general") -> SeedPreview:
+async def preview_seed(
+    user_id: schemas.AnyId,
+    services: Wired,
+    topic: schemas.TopicName = "general",
+    template: schemas.TopicName | None = None,
+) -> SeedPreview:
     """The seed as it would be now, and for each part of it the messages it rests on."""
-    return preview_out(await services.previews.show(user_id, topic=topic))
+    return preview_out(await services.previews.show(user_id, topic=topic, template=template))
 
 
 @router.post("/seed/regenerate", dependencies=[GATEWAY], summary="Have the model read the last conversation again")

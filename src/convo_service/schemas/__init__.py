@@ -24,6 +24,7 @@ from convo_service.schemas.base import (
     ThreadQuery,
     TopicName,
 )
+from convo_service.schemas.catalog import Command, Template, TemplateName, TemplateUpdate, Topic, TopicUpdate
 from convo_service.schemas.conversations import (
     AppendedMessage,
     AppendMessages,
@@ -67,6 +68,7 @@ __all__ = [
     "AppendMessages",
     "AppendedMessage",
     "CohortUsed",
+    "Command",
     "Comparison",
     "Conversation",
     "ConversationQuery",
@@ -119,9 +121,14 @@ __all__ = [
     "Summary",
     "SummaryEntry",
     "SummaryUsage",
+    "Template",
+    "TemplateName",
+    "TemplateUpdate",
     "ThreadQuery",
     "TokensUsed",
+    "Topic",
     "TopicName",
+    "TopicUpdate",
     "Turn",
     "TurnError",
     "TurnReply",

@@ -68,7 +68,7 @@ class GetOrCreate(Request):
     identity: IdentityText = Field(description="Phone number, BSUID, `usr_...`, or whatever the gateway has")
     aliases: list[IdentityText] = Field(default_factory=list, max_length=10)
     message: InboundMessage | None = None
-    topic: TopicName = "general"
+    topic: TopicName | None = Field(None, description="Null: `general`, or what the words say with TOPICS=auto")
     template: TopicName | None = None
     seed_message: Flag = Field(False, description="Also put the message into a newly created OpenAI conversation")
 
@@ -159,6 +159,7 @@ class Conversation(Response):
     cohort: Literal["window", "holdout"]
     topic: str
     template: str | None
+    template_version: int | None
     created_at: datetime
     last_message_at: datetime
     expires_at: datetime | None

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, Message, Opening, Turn, User
-from convo_service.domain.commands import REPLIES
+from convo_service.domain.catalog import Catalog
 from convo_service.domain.identities import normalise
 from convo_service.domain.rollout import Cohort, Rollout
 from convo_service.domain.window import Arrival, Decision, Latest, Owed, Reason, WindowPolicy
@@ -49,7 +49,9 @@ class Call:
     identity: str
     aliases: Sequence[str] = ()
     message: NewMessage | None = None
-    topic: str = GENERAL
+    topic: str = GENERAL  # as somebody said it, unless it is open
+    is_topic_open: bool = False  # nobody said it: it is the likely one, else that of what was said before
+    likely_topic: str | None = None  # what the wording says
     template: str | None = None
     seed_message: bool = False
     entry: Entry | None = None
@@ -69,7 +71,7 @@ class Answer:
     created: bool = False
     duplicate: bool = False
     degraded: bool = False
-    language: str = "it"
+    notice: str | None = None  # what is said to a command
     pause: Pause | None = None
     missed: Sequence[dict[str, Any]] = ()  # items that whoever asks OpenAI himself has to put before the message
 
@@ -87,7 +89,7 @@ class Answer:
     def reply(self) -> str | None:
         """What the gateway can send when the command stood alone."""
         alone = self.is_command and self.input is None and not self.is_silent
-        return REPLIES[self.language] if alone else None
+        return self.notice if alone else None
 
     @property
     def input(self) -> str | None:
@@ -114,9 +116,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Somebody else is opening this user's conversation, or somebody's message comes first."""
+    """Somebody else is opening this user's conversation of the topic, or somebody's message comes first."""
 
     user_id: str
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +130,29 @@ class Arrivals:
     rollout: Rollout
     clock: Clock
 
-    async def arrive(self, tx: AsyncSession, call: Call, marker: Marker) -> Answer | IdentityTaken | Busy | Claimed:
-        """T1: find the user, store the message, decide. Raises MessageErased."""
+    async def arrive(
+        self, tx: AsyncSession, call: Call, marker: Marker, catalog: Catalog
+    ) -> Answer | IdentityTaken | Busy | Claimed:
+        """T1: find the user, store the message, decide. Raises MessageErased and TemplateNotFound."""
         now = self.clock()
         at = messages.event_time(call.message.sent_at if call.message else None, now)
         names = (call.identity, call.aliases)
         user, taken = await users.arrive(tx, *names, at=at, rollout=self.rollout, marker=marker)
         pause = await pauses.judge(tx, user, now)
-        found = await self._find(tx, call, marker, user, taken=taken, now=now)
+        found = await self._find(tx, call, marker, user, catalog, taken=taken, now=now)
         return replace(found, pause=pause) if isinstance(found, Answer | Claimed) else found
 
     async def _find(
-        self, tx: AsyncSession, call: Call, marker: Marker, user: User, *, taken: bool, now: datetime
+        self, tx: AsyncSession, call: Call, marker: Marker, user: User, catalog: Catalog, *, taken: bool, now: datetime
     ) -> Answer | IdentityTaken | Busy | Claimed:
         """Store the message, unless it was here before, and say where it belongs."""
         message, is_time = None, True
-        if call.message is not None:
-            await tombstones.refuse(tx, user, call.message.external_id, marker, now)
-            known = await messages.known(tx, user.id, call.message)
-            message = known or await self._counted(tx, call.topic, call.message, marker, user, now)
+        at = messages.event_time(call.message.sent_at if call.message else None, now)
+        if (new := call.message) is not None:
+            await tombstones.refuse(tx, user, new.external_id, marker, now)
+            known = await messages.known(tx, user.id, new)
+            call = await self._with_topic(tx, call, user, known, at)
+            message = known or await self._counted(tx, call.topic, new, marker, user, now)
             message.missed |= message.conversation_id is None and pauses.is_paused(user, now)
             tx.add(message)
             if call.entry is not None and (message.conversation_id is not None or not taken):
@@ -156,9 +163,22 @@ class Arrivals:
         if taken:
             return IdentityTaken()
         if not is_time:
-            return Busy(user.id)
-        at = messages.event_time(call.message.sent_at if call.message else None, now)
-        return await self._place(tx, call, user, message, at)
+            return Busy(user.id, call.topic)
+        if new is None:
+            call = await self._with_topic(tx, call, user, None, at)
+        return await self._place(tx, call, user, message, at, catalog)
+
+    async def _with_topic(self, tx: AsyncSession, call: Call, user: User, known: Message | None, at: datetime) -> Call:
+        """The call with its topic: in doubt that of what was said before, which holds for the holdout's one talk, too.
+
+        A message that was here before and found no conversation keeps its topic.
+        """
+        if not call.is_topic_open:
+            return call
+        topic = known.topic if known is not None else call.likely_topic
+        if topic is None or (known is None and user.cohort == Cohort.HOLDOUT):
+            topic = await messages.topic_at(tx, user.id, at)
+        return replace(call, topic=topic or GENERAL, is_topic_open=False)
 
     async def _counted(
         self, tx: AsyncSession, topic: str, new: NewMessage, marker: Marker, user: User, now: datetime
@@ -171,7 +191,7 @@ class Arrivals:
         return message
 
     async def _place(
-        self, tx: AsyncSession, call: Call, user: User, message: Message | None, at: datetime
+        self, tx: AsyncSession, call: Call, user: User, message: Message | None, at: datetime, catalog: Catalog
     ) -> Answer | Busy | Claimed:
         """Go on with the active conversation, or claim the opening of the next."""
         latest = await windows.current_or_last(tx, user.id, call.topic)
@@ -193,18 +213,18 @@ class Arrivals:
             reason=decision.reason or Reason.FIRST_CONTACT,
             identity=call.identity if call.identity == user.id else normalise(call.identity).value,
             opened_at=at,
-            template=call.template,
+            template=catalog.choose(call.template, call.topic),
             message_id=message.id if message is not None else None,
             forget=opening is not None and opening.forget and opening.reason == decision.reason,
             seed_message=call.seed_message,
         )
         attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None, opening)
-        return Busy(user.id) if attempt is None else Claimed(attempt, message, call.sends_seed)
+        return Busy(user.id, call.topic) if attempt is None else Claimed(attempt, message, call.sends_seed)
 
     def _decide(
         self, user: User, message: Message | None, latest: Conversation | None, opening: Opening | None, at: datetime
     ) -> Decision:
-        policy = WindowPolicy(self.settings.max_conversation_messages, endless=user.cohort == Cohort.HOLDOUT)
+        policy = WindowPolicy(windows.cap(self.settings, latest), endless=user.cohort == Cohort.HOLDOUT)
         arrival = Arrival(
             at, has_message=message is not None, is_command=message.is_command if message is not None else False
         )
@@ -217,10 +237,12 @@ class Arrivals:
         home = current
         if message.late:
             home = await windows.covering(tx, message.user_id, message.topic, message.sent_at)
-        messages.join(message, home, moves_window=not message.late, rules=windows.sweep_rules(self.settings))
+        messages.join(message, home, moves_window=not message.late, rules=windows.sweep_rules(self.settings, home))
 
-    async def claim_reset(self, tx: AsyncSession, user_id: str, topic: str, *, forget: bool) -> Busy | Claimed:
-        """Claim the opening that an operator asks for; raises UserNotFound."""
+    async def claim_reset(
+        self, tx: AsyncSession, user_id: str, topic: str, catalog: Catalog, *, forget: bool
+    ) -> Busy | Claimed:
+        """Claim the opening that an operator asks for, of the same template while there is one; raises UserNotFound."""
         user = await users.lock(tx, user_id)
         latest = await windows.current_or_last(tx, user_id, topic)
         plan = Plan(
@@ -228,11 +250,12 @@ class Arrivals:
             reason=Reason.OPERATOR if latest is not None else _first(user),
             identity=latest.identity if latest is not None else user_id,
             opened_at=self.clock(),
+            template=catalog.choose_again(latest.template if latest is not None else None, topic),
             forget=forget,
         )
         opening = await openings.pending(tx, user_id, topic)
         attempt = await openings.claim(tx, user, plan, latest.id if latest is not None else None, opening)
-        return Busy(user_id) if attempt is None else Claimed(attempt, None)
+        return Busy(user_id, topic) if attempt is None else Claimed(attempt, None)
 
 
 async def _known(tx: AsyncSession, message: Message) -> Answer:

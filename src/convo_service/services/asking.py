@@ -23,17 +23,22 @@ LOCKED_SECONDS = 0.25  # between two questions whether OpenAI is done with anoth
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """Which model answers, and what it is told to be."""
+
+    model: str
+    instructions: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks one model, for so many seconds at most."""
+    """Asks for so many seconds at most."""
 
     database: Database
     llm: LLMClient
-    model: str
     seconds: float
 
-    async def ask(
-        self, turn: Turn, answer: Answer, instructions: str | None, on_delta: OnDelta | None, *, is_first: bool
-    ) -> Reply:
+    async def ask(self, turn: Turn, answer: Answer, role: Role, on_delta: OnDelta | None, *, is_first: bool) -> Reply:
         """What the model says to the message of an answer, in its conversation: a reply, or that it has none.
 
         `is_first`: nobody can have asked in the conversation before, so what it is to start with is not there.
@@ -41,10 +46,10 @@ class Asker:
         Raises UpstreamLost when the conversation is not there any more, and UpstreamUnavailable.
         """
         prompt = Prompt(
-            model=self.model,
+            model=role.model,
             conversation_id=answer.conversation.id,
             text=answer.input or "",
-            instructions=instructions,
+            instructions=role.instructions,
             turn_id=turn.id,
             user_hash=hashlib.sha256(f"convo_service {turn.user_id}".encode()).hexdigest(),
             start=await self._owed(answer.conversation, is_first=is_first),

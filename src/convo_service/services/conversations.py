@@ -13,6 +13,7 @@ from convo_service.crashing import crash_point
 from convo_service.db.engine import Database
 from convo_service.db.faults import is_contention
 from convo_service.db.models import Conversation, Message
+from convo_service.domain.commands import REPLIES
 from convo_service.domain.record import missed_items
 from convo_service.domain.window import Reason
 from convo_service.errors import (
@@ -20,19 +21,20 @@ from convo_service.errors import (
     DatabaseUnavailable,
     IdentityTaken,
     OpeningInProgress,
-    TemplateNotFound,
     UpstreamRefused,
     UpstreamUnavailable,
 )
 from convo_service.llm.client import LLMClient
-from convo_service.services import ledger, messages, openings, owing, users, windows
+from convo_service.services import ledger, messages, openings, owing, templates, users, windows
 from convo_service.services.arrivals import GENERAL, Answer, Arrivals, Busy, Call, Claimed, Clock, check_topic
 from convo_service.services.budgets import Budgets
+from convo_service.services.catalog import Catalogs
 from convo_service.services.messages import NewMessage
 from convo_service.services.opener import Opener
 from convo_service.services.openings import Attempt, FenceLost
 from convo_service.services.patience import Patience, in_background, in_time
 from convo_service.services.pepper import Pepper
+from convo_service.services.routing import Routing
 from convo_service.services.seeds import SeedMaker
 from convo_service.services.tombstones import Marker
 from convo_service.services.warm import Warm
@@ -47,9 +49,17 @@ class ConversationService:
     """Gets or creates, resets and closes conversations."""
 
     def __init__(
-        self, database: Database, llm: LLMClient, settings: Settings, clock: Clock, budgets: Budgets | None = None
+        self,
+        database: Database,
+        llm: LLMClient,
+        settings: Settings,
+        clock: Clock,
+        budgets: Budgets | None = None,
+        catalogs: Catalogs | None = None,
     ) -> None:
         self._database = database
+        self._catalogs = catalogs or Catalogs(database)
+        self._routing = Routing(self._catalogs, settings)
         self._settings = settings
         self._clock = clock
         self._seeds = SeedMaker(settings)
@@ -80,7 +90,7 @@ class ConversationService:
         Raises UpstreamUnavailable when there is no usable conversation (the message is kept), OpeningInProgress when
         another request has been opening it for too long, DatabaseUnavailable, and the errors of bad input.
         """
-        self._check(call)
+        call = await self._routing.route(call)
         patience = Patience()
         answer = await self._warm.arrive(call)
         if call.message is not None:
@@ -88,7 +98,13 @@ class ConversationService:
         if answer is None:
             answer = await in_time(self._get_or_create(call, patience), patience)
             answer = await self._with_missed(call, answer)
-        return replace(answer, language=self._settings.summary_language)
+        return await self._with_notice(answer) if answer.is_command else answer
+
+    async def _with_notice(self, answer: Answer) -> Answer:
+        """What is said to a command: by the template of the conversation that it opened."""
+        template = await self._catalogs.version_of(answer.conversation)
+        own = template.command_reply if template is not None else None
+        return replace(answer, notice=own or REPLIES[templates.language(template, self._settings)])
 
     async def _with_missed(self, call: Call, answer: Answer) -> Answer:
         """With what was said in a pause, for whoever asks OpenAI himself; a turn looks for it when it asks."""
@@ -112,7 +128,7 @@ class ConversationService:
                 case IdentityTaken():
                     raise step
                 case Busy():
-                    await self._wait(step.user_id, call.topic, patience)
+                    await self._wait(step.user_id, step.topic, patience)
                 case Claimed():
                     answer = await self._open(step, patience)
                     if answer is not None and (step.is_own or answer.degraded):
@@ -131,9 +147,10 @@ class ConversationService:
             return await in_time(self._reset(user_id, topic, forget=forget, patience=patience), patience)
 
     async def _reset(self, user_id: str, topic: str, *, forget: bool, patience: Patience) -> Conversation:
+        catalog = await self._catalogs.read()
         while not patience.is_over:
             async with self._database.write.begin() as tx:
-                step = await self._arrivals.claim_reset(tx, user_id, topic, forget=forget)
+                step = await self._arrivals.claim_reset(tx, user_id, topic, catalog, forget=forget)
             if isinstance(step, Busy):
                 await self._wait(user_id, topic, patience)
                 continue
@@ -179,18 +196,13 @@ class ConversationService:
         async with self._database.write.begin() as tx:
             await owing.give_up(tx, lost, message, self._clock())
 
-    def _check(self, call: Call) -> None:
-        check_topic(call.topic, self._settings)
-        if call.template is not None:
-            raise TemplateNotFound
-
     async def _arrive(self, call: Call) -> Answer | IdentityTaken | Busy | Claimed:
         """T1, and again when another transaction was in the way: two requests that name the same identities."""
-        marker = Marker(await self._pepper.read())
+        marker, catalog = Marker(await self._pepper.read()), await self._catalogs.read()
         for tries in range(CONTENTION_TRIES):
             try:
                 async with self._database.write.begin() as tx:
-                    return await self._arrivals.arrive(tx, call, marker)
+                    return await self._arrivals.arrive(tx, call, marker, catalog)
             except (Contended, DBAPIError) as error:
                 if tries + 1 == CONTENTION_TRIES or not is_contention(error):
                     raise
@@ -256,7 +268,7 @@ class ConversationService:
         message = await tx.get_one(Message, (said.user_id, said.id))
         message.answered_conversation_id = stale.id
         if message.conversation_id is None:
-            messages.join(message, stale, moves_window=False, rules=windows.sweep_rules(self._settings))
+            messages.join(message, stale, moves_window=False, rules=windows.sweep_rules(self._settings, stale))
         return message
 
     async def _give_up(self, attempt: Attempt) -> None:

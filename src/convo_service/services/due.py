@@ -92,7 +92,7 @@ class Due:
         conversation = await windows.get(tx, *key)
         if conversation.sweep_at is None or conversation.sweep_at > at:
             return None  # another sweep was here meanwhile
-        step = plan(await _state(tx, conversation), windows.sweep_rules(self.settings), at)
+        step = plan(await _state(tx, conversation), windows.sweep_rules(self.settings, conversation), at)
         claimed: Asked | Unasked = "not_wanted"
         if step.summarise:
             claimed = "in_progress" if done["failed"] >= MOST_FAILURES else await self.summaries.claim(tx, conversation)

@@ -33,6 +33,7 @@ class NewMessage:
     sent_at: datetime | None = None
     usage: Reported | None = None
     is_notice: bool = False  # our own answer to a command: shown in the history, and no talk
+    names_topic: bool = False  # a command and the name of a topic: nothing of it is talk
 
 
 def event_time(sent_at: datetime | None, now: datetime) -> datetime:
@@ -90,7 +91,7 @@ def _silent(new: NewMessage, commands: Collection[str]) -> int:
     """How many leading characters belong to no talk."""
     if new.direction == "outbound":
         return len(new.text) if new.is_notice else 0
-    return command_length(new.text, commands)
+    return len(new.text) if new.names_topic else command_length(new.text, commands)
 
 
 def join(message: Message, conversation: Conversation, *, moves_window: bool, rules: SweepRules) -> None:
@@ -149,7 +150,7 @@ async def append(
                 call.subject_id = message.id
                 tx.add(call)
                 metering.entered(tx, call)
-            _settle(message, conversation, windows.sweep_rules(settings))
+            _settle(message, conversation, windows.sweep_rules(settings, conversation))
             await tx.flush()
         done.append(message)
     if any(new.direction == "outbound" for new in batch):
@@ -195,6 +196,13 @@ def _settle(message: Message, conversation: Conversation, rules: SweepRules) -> 
     ends = conversation.expires_at
     current = not message.late and (ends is None or message.sent_at < ends)
     join(message, conversation, moves_window=inbound and current and not message.is_command, rules=rules)
+
+
+async def topic_at(tx: AsyncSession, user_id: str, at: datetime) -> str | None:
+    """The topic of the last message of a user up to a time, of either side; None before the first."""
+    before = sa.select(Message.topic).where(Message.user_id == user_id, Message.sent_at <= at)
+    topic: str | None = await tx.scalar(before.order_by(Message.sent_at.desc(), Message.id.desc()).limit(1))
+    return topic
 
 
 async def by_ids(tx: AsyncSession, user_id: str, ids: Collection[str]) -> dict[str, Message]:

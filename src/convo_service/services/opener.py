@@ -18,7 +18,7 @@ from convo_service.domain.record import carried_items, item, seed_items, without
 from convo_service.domain.window import Reason
 from convo_service.errors import UpstreamLost, UpstreamUnavailable
 from convo_service.llm.client import LLMClient
-from convo_service.services import metering, openings, reserve, seeds
+from convo_service.services import metering, openings, reserve, seeds, templates
 from convo_service.services.garbage import put_aside
 from convo_service.services.openings import Attempt, FenceLost, Finish, Opened
 from convo_service.services.patience import Patience, in_background
@@ -130,8 +130,9 @@ class Opener:
             material = await self.seeds.gather(tx, attempt.user_id, plan.topic, forget=plan.forget)
             carried = await _carried(tx, attempt)
             opener = await _opening_text(tx, attempt)
+            template = await templates.at(tx, *plan.template)
         crash_point(crashing.IN_SEED)
-        seed = seeds.to_json(await self.seeds.make(material, now=now))
+        seed = seeds.to_json(await self.seeds.make(material, template, now=now))
         return seed | {"carried": carried, "message": opener}
 
     async def _remember(self, attempt: Attempt, remote_id: str) -> None:

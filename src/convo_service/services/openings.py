@@ -7,22 +7,23 @@ until T4.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import database_time
-from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, RemoteId, Seed, User
+from convo_service.db.models import Conversation, Message, Opening, RemoteGarbage, RemoteId, Seed, TemplateVersion, User
 from convo_service.db.statements import insert_ignore
 from convo_service.domain.baseline import item_tokens
+from convo_service.domain.catalog import NO_TEMPLATE, Chosen
 from convo_service.domain.ids import new_id
 from convo_service.domain.record import PREAMBLE
 from convo_service.domain.sweep import first_look
 from convo_service.domain.window import Reason
 from convo_service.errors import UserNotFound
-from convo_service.services import messages, users, windows
+from convo_service.services import messages, templates, users, windows
 from convo_service.settings import Settings
 
 LEASE_SECONDS = 12.0  # the remote calls and our transactions, plus a quarter
@@ -41,7 +42,7 @@ class Plan:
     reason: Reason
     identity: str
     opened_at: datetime  # event time
-    template: str | None = None
+    template: Chosen = NO_TEMPLATE
     message_id: str | None = None
     forget: bool = False
     seed_message: bool = False
@@ -148,7 +149,7 @@ def _adopt(opening: Opening, plan: Plan, parent_id: str | None) -> None:
     opening.reason = plan.reason
     opening.identity = plan.identity
     opening.opened_at = plan.opened_at
-    opening.template = plan.template
+    opening.template, opening.template_version = plan.template
     opening.message_id = plan.message_id
     opening.forget = plan.forget
     opening.seed_message = plan.seed_message
@@ -173,7 +174,7 @@ def _attempt(opening: Opening) -> Attempt:
         reason=Reason(opening.reason),
         identity=opening.identity,
         opened_at=opening.opened_at,
-        template=opening.template,
+        template=Chosen(opening.template, opening.template_version),
         message_id=opening.message_id,
         forget=opening.forget,
         seed_message=opening.seed_message,
@@ -252,7 +253,8 @@ async def fenced_or_discard(tx: AsyncSession, attempt: Attempt, remote_id: str) 
 
 async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish) -> Opened:
     """T4: close the old, insert the new, link the message, delete the opening, which is held."""
-    rules, window = windows.sweep_rules(how.settings), how.settings.window
+    template = await templates.at(tx, opening.template, opening.template_version)
+    window = _window(template, how.settings)
     await windows.close_active(tx, opening.user_id, opening.topic, Reason(opening.reason), how.now)
     count = sa.update(User).where(User.id == opening.user_id).values(conversation_count=User.conversation_count + 1)
     user = (await tx.execute(count.returning(User.id, User.conversation_count, User.cohort))).one()
@@ -262,6 +264,8 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
         number=user.conversation_count,
         topic=opening.topic,
         template=opening.template,
+        template_version=opening.template_version,
+        max_messages=template.max_messages if template is not None else None,
         cohort=user.cohort,
         identity=opening.identity,
         created_at=opening.opened_at,
@@ -271,7 +275,7 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
         created_reason=opening.reason,
         parent_conversation_id=opening.parent_conversation_id,
         timeout_seconds=window.total_seconds(),
-        sweep_at=first_look(rules, window, how.now),
+        sweep_at=first_look(windows.sweep_rules(how.settings), window, how.now),
         start_tokens=_size(how.seed),
         owed_items=how.owed or None,
     )
@@ -282,11 +286,18 @@ async def finish(tx: AsyncSession, opening: Opening, remote_id: str, how: Finish
     if opening.message_id is not None:
         message = await tx.get_one(Message, (user.id, opening.message_id))
         if message.conversation_id is None:
+            rules = windows.sweep_rules(how.settings, conversation)
             messages.join(message, conversation, moves_window=True, rules=rules)
         if how.answers:
             message.answered_conversation_id = conversation.id
     await tx.delete(opening)
     return Opened(conversation, message)
+
+
+def _window(template: TemplateVersion | None, settings: Settings) -> timedelta:
+    """The window that a conversation is opened with."""
+    hours = template.timeout_hours if template is not None else None
+    return settings.window if hours is None else timedelta(hours=hours)
 
 
 def _size(seed: dict[str, Any] | None) -> int:

@@ -8,8 +8,9 @@ from convo_service.db.engine import Database
 from convo_service.db.models import Message
 from convo_service.domain.seed import Material, Part, Seed
 from convo_service.errors import SummaryBudgetSpent, SummaryFailed, SummaryInProgress
-from convo_service.services import edits, messages, users, windows
+from convo_service.services import edits, messages, templates, users, windows
 from convo_service.services.arrivals import GENERAL, Clock, check_topic
+from convo_service.services.catalog import Catalogs
 from convo_service.services.seeds import SeedMaker
 from convo_service.services.summaries import Asked, Summaries
 from convo_service.settings import Settings
@@ -35,10 +36,11 @@ class Previews:
     summaries: Summaries
     settings: Settings
     clock: Clock
+    catalogs: Catalogs
 
-    async def show(self, user_id: str, *, topic: str = GENERAL) -> Preview:
-        """What the next conversation would start with, as of now. Raises UserNotFound."""
-        seed, material = await self._make(user_id, topic)
+    async def show(self, user_id: str, *, topic: str = GENERAL, template: str | None = None) -> Preview:
+        """What the next conversation would start with, as of now. Raises UserNotFound and TemplateNotFound."""
+        seed, material = await self._make(user_id, topic, template)
         removed = edits.not_in(seed, material.edits)
         cited = {one for part in (*seed.parts, *removed) for one in part.message_ids}
         async with self.database.read.begin() as tx:
@@ -75,10 +77,11 @@ class Previews:
             raise SummaryBudgetSpent(retry_after=3600)
         return claimed if isinstance(claimed, Asked) else None
 
-    async def _make(self, user_id: str, topic: str) -> tuple[Seed, Material]:
+    async def _make(self, user_id: str, topic: str, template: str | None = None) -> tuple[Seed, Material]:
         check_topic(topic, self.settings)
-        maker = SeedMaker(self.settings)
+        maker, chosen = SeedMaker(self.settings), (await self.catalogs.read()).choose(template, topic)
         async with self.database.read.begin() as tx:
             await users.get(tx, user_id)
             material = await maker.gather(tx, user_id, topic)
-        return await maker.make(material, now=self.clock()), material
+            version = await templates.at(tx, *chosen)
+        return await maker.make(material, version, now=self.clock()), material

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.models import Profile
+from convo_service.db.models import Profile, TemplateVersion
 from convo_service.domain.digest import Said
 from convo_service.domain.record import Client
 from convo_service.domain.seed import Material, Seed, SeedRules, compose, without_model
 from convo_service.domain.window import CARRIED_AT_CAP
-from convo_service.services import edits, entries, messages, notes, summaries, windows
+from convo_service.services import edits, entries, messages, notes, summaries, templates, windows
 from convo_service.settings import Settings
 
 MAX_MESSAGES = 1000  # of one conversation; only an endless one has more, and its oldest talk is in nobody's mind
@@ -43,14 +43,15 @@ class SeedMaker:
         topics, facts = await summaries.prepared(tx, conversation)
         return Material(client, said, carried, topics, facts, lines, decided)
 
-    async def make(self, material: Material, *, now: datetime) -> Seed:
+    async def make(self, material: Material, template: TemplateVersion | None, *, now: datetime) -> Seed:
         """Make the seed; no model is asked. When models are off nothing of what one wrote before is in it."""
         if not self.settings.summarize_old_conversations:
             material = without_model(material)
         rules = SeedRules(
             budget=self.settings.summary_tokens,
-            language=self.settings.summary_language,
+            language=templates.language(template, self.settings),
             topic_messages=self.settings.max_summary_messages,
+            sections=templates.sections(template),
         )
         if sum(len(message.text) for message in material.messages) > LONG:
             return await asyncio.to_thread(compose, material, rules, now=now)

@@ -21,7 +21,7 @@ from convo_service.errors import UpstreamRefused, UpstreamUnavailable
 from convo_service.llm.client import LLMClient, Question
 from convo_service.llm.replies import Reply
 from convo_service.llm.summary import SCHEMA, Unreadable, prompt_hash, read_summary
-from convo_service.services import edits, entries, findings, ledger, messages, metering, notes, users
+from convo_service.services import edits, entries, findings, ledger, messages, metering, notes, templates, users
 from convo_service.services.arrivals import Clock
 from convo_service.settings import Settings
 from convo_service.telemetry import get_logger, metrics
@@ -110,7 +110,8 @@ class Summaries:
             return None, "failed"
 
     async def _reserve(self, tx: AsyncSession, conversation: Conversation, model: str) -> Asked | Unasked:
-        user_id, language = conversation.user_id, self.settings.summary_language
+        template = await templates.at(tx, conversation.template, conversation.template_version)
+        user_id, language = conversation.user_id, templates.language(template, self.settings)
         said = await messages.said_in(tx, user_id, conversation.id, most=self.settings.max_context_messages)
         if not said:
             return "not_wanted"

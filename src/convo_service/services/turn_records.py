@@ -152,7 +152,7 @@ def _said(user: User, conversation: Conversation, answered: Answered, settings: 
     said = messages.counted(user, new, topic=conversation.topic, now=answered.at, commands=())
     said.late = not conversation.is_active
     said.answered_conversation_id = conversation.id
-    messages.join(said, conversation, moves_window=False, rules=windows.sweep_rules(settings))
+    messages.join(said, conversation, moves_window=False, rules=windows.sweep_rules(settings, conversation))
     return said
 
 

@@ -29,7 +29,8 @@ from convo_service.llm.client import LLMClient
 from convo_service.llm.replies import OnDelta, Reply
 from convo_service.services import ledger, metering, openings, pauses, turn_queue, turn_records, users
 from convo_service.services.arrivals import Answer, Call, Clock
-from convo_service.services.asking import Asker
+from convo_service.services.asking import Asker, Role
+from convo_service.services.catalog import Catalogs
 from convo_service.services.conversations import ConversationService
 from convo_service.services.patience import in_background
 from convo_service.services.turn_queue import TurnLost
@@ -53,7 +54,8 @@ class Begun:
     call: Call
     answer: Answer
     turn: Turn
-    instructions: str | None
+    instructions: str | None  # the caller's, for this turn alone
+    role: Role
     started: float  # on time.monotonic()
     waited: bool  # somebody was before it in the line
 
@@ -116,13 +118,15 @@ class Turns:
         conversations: ConversationService,
         settings: Settings,
         clock: Clock,
+        catalogs: Catalogs,
     ) -> None:
         self._database = database
+        self._catalogs = catalogs
         self._conversations = conversations
         self._settings = settings
         self._clock = clock
         self._call_seconds = settings.openai_timeout_seconds
-        self._asker = Asker(database, llm, settings.openai_model or "", self._call_seconds)
+        self._asker = Asker(database, llm, self._call_seconds)
 
     async def begin(self, call: Call, instructions: str | None = None) -> Begun:
         """Store the message, take a place in line, and find the conversation.
@@ -130,13 +134,14 @@ class Turns:
         Raises TurnInProgress while the same message is being answered, ModelNotConfigured, and what getting a
         conversation raises; then the turn has failed, the message is kept, and the same call tries again.
         """
-        if self._settings.openai_model is None:
+        if self._settings.openai_model is None and not (await self._catalogs.read()).templates:
             raise ModelNotConfigured
         started = time.monotonic()
         entry = _Entry(self._clock)
         call = replace(call, entry=entry, seed_message=False)
         try:
             answer = await self._conversations.get_or_create(call)
+            role = await self._role(answer, instructions)
         except TurnInProgress:
             raise
         except Exception as error:
@@ -148,8 +153,20 @@ class Turns:
                 in_background(self._fail(entry.turn, UpstreamUnavailable()))
             raise
         assert entry.turn is not None  # noqa: S101 - no answer without an arrival
-        told, waited = instructions or self._settings.instructions, entry.turn.status == "waiting"
-        return Begun(call, answer, entry.turn, told, started, waited)
+        return Begun(call, answer, entry.turn, instructions, role, started, entry.turn.status == "waiting")
+
+    async def _role(self, answer: Answer, instructions: str | None) -> Role:
+        """What the conversation's template says, in the version that it was opened with, else the installation.
+
+        Raises ModelNotConfigured when neither has a model.
+        """
+        template = await self._catalogs.version_of(answer.conversation)
+        model, told = self._settings.openai_model, self._settings.instructions
+        if template is not None:
+            model, told = template.model or model, template.instructions or told
+        if model is None:
+            raise ModelNotConfigured
+        return Role(model, instructions or told)
 
     async def finish(self, begun: Begun, on_delta: OnDelta | None = None) -> TurnView:
         """Wait for the place in line, ask the model, and keep the reply and what it used.
@@ -242,20 +259,21 @@ class Turns:
         return reply
 
     async def _ask(self, begun: Begun, on_delta: OnDelta | None) -> Reply:
-        return await self._asker.ask(begun.turn, begun.answer, begun.instructions, on_delta, is_first=begun.is_first)
+        return await self._asker.ask(begun.turn, begun.answer, begun.role, on_delta, is_first=begun.is_first)
 
     async def _move(self, begun: Begun) -> None:
         """OpenAI has lost the conversation: close it, and let the message open the next one."""
         await self._conversations.lose(begun.answer.conversation, begun.message)
         begun.answer = await self._conversations.place(begun.call)
+        begun.role = await self._role(begun.answer, begun.instructions)
 
     async def _answered(self, begun: Begun, reply: Reply | None) -> Answered:
         return Answered(
             answer=begun.answer,
             reply=reply,
-            model=self._asker.model,
-            instructions=begun.instructions,
-            prices=await ledger.look_up_prices(self._asker.model, self._settings),
+            model=begun.role.model,
+            instructions=begun.role.instructions,
+            prices=await ledger.look_up_prices(begun.role.model, self._settings),
             latency_ms=round((time.monotonic() - begun.started) * 1000),
             at=self._clock(),
         )

@@ -26,7 +26,7 @@ from convo_service.domain.sweep import near_cap
 from convo_service.services import messages, warm_statements, windows
 from convo_service.services.arrivals import Answer, Call, Clock
 from convo_service.services.messages import NewMessage
-from convo_service.services.warm_statements import Kind
+from convo_service.services.warm_statements import Kind, TopicOf
 from convo_service.settings import Settings
 from convo_service.telemetry import Seldom, failure, get_logger, metrics
 
@@ -52,7 +52,7 @@ class Warm:
         Raises SentAtInFuture and InvalidIdentity.
         """
         new = call.message
-        if new is None or new.external_id is None or call.template is not None:
+        if new is None or new.external_id is None:
             return None
         if command_length(new.text, self.settings.reset_words):
             return None
@@ -81,7 +81,7 @@ class Warm:
         by_user_id = USER_ID.fullmatch(call.identity) is not None
         given: dict[str, Any] = {
             "identity": call.identity if by_user_id else normalise(call.identity).value,
-            "topic": call.topic,
+            "topic": call.likely_topic or call.topic,
             "rollout": self.rollout.mark,
             "cap": rules.cap,
             "near_cap": near_cap(rules.cap),
@@ -98,7 +98,8 @@ class Warm:
         given |= {f"alias_{number}": normalise(one).value for number, one in enumerate(call.aliases)}
         if entry is not None:
             given |= {"turn_id": new_id("turn"), "attempt_id": entry.attempt_id}
-        return Kind(by_user_id, len(call.aliases), entry is not None), given
+        topic: TopicOf = "said" if not call.is_topic_open else "current" if call.likely_topic is None else "likely"
+        return Kind(by_user_id, len(call.aliases), entry is not None, topic), given
 
 
 def _answer(call: Call, row: Row, given: dict[str, Any]) -> Answer:
@@ -108,7 +109,7 @@ def _answer(call: Call, row: Row, given: dict[str, Any]) -> Answer:
     message = Message(
         user_id=conversation.user_id,
         id=given["message_id"],
-        topic=call.topic,
+        topic=conversation.topic,
         conversation_id=conversation.id,
         answered_conversation_id=conversation.id,
         direction="inbound",

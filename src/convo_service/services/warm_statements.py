@@ -7,7 +7,7 @@ has moved the user's version since; SQLite's writer is alone and carries them ou
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -17,10 +17,14 @@ from convo_service.db.models.base import UtcDateTime
 from convo_service.db.prepared import Driver, Prepared, Row
 from convo_service.db.statements import labelled, table_of
 from convo_service.domain.rollout import Cohort
+from convo_service.domain.sweep import NEAR
 from convo_service.services.turn_queue import LEASE_SECONDS, OPEN
 
 # The last moments of a window are left to the exact rule: here times are rounded.
 MARGIN_SECONDS = 1.0
+
+
+TopicOf = Literal["said", "likely", "current"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Kind:
     by_user_id: bool
     aliases: int
     is_turn: bool
+    topic: TopicOf = "said"
 
 
 def arrive(driver: Driver, kind: Kind, given: Mapping[str, Any]) -> Row | None:
@@ -47,6 +52,7 @@ def arrive(driver: Driver, kind: Kind, given: Mapping[str, Any]) -> Row | None:
     if goes_on is None:
         return None
     values |= {"p_user_id": goes_on["user_id"], "p_conversation_id": goes_on["conversation_id"]}
+    values["p_topic"] = goes_on.get("topic", given["topic"])
     driver.fetch(user, values)
     joined = driver.fetch(conversation, values)
     for insert in inserts:
@@ -68,7 +74,8 @@ def _as_one(kind: Kind) -> sa.Select[Any]:
     user = _user(found.c.user_id).where(nobody_moved).returning(_USERS.c.id).cte("counted")
     joined = _conversation(user.c.id, found.c.conversation_id).cte("joined")
     user_id, conversation_id = joined.c["conversations.user_id"], joined.c["conversations.id"]
-    message = _message(user_id, conversation_id).cte("stored")
+    topic = _p("topic", sa.String) if kind.topic == "said" else joined.c["conversations.topic"]
+    message = _message(user_id, conversation_id, topic).cte("stored")
     seed = [found.c[column.name] for column in labelled(Seed)]
     whole = sa.select(*joined.c, *seed).select_from(joined.join(found, sa.true())).add_cte(message)
     return whole.add_cte(_turn(user_id).cte("entered")) if kind.is_turn else whole
@@ -76,7 +83,7 @@ def _as_one(kind: Kind) -> sa.Select[Any]:
 
 def _one_by_one(kind: Kind) -> list[sa.UpdateBase]:
     user_id, conversation_id = _p("user_id", sa.String), _p("conversation_id", sa.String)
-    inserts = [_message(user_id, conversation_id), *([_turn(user_id)] if kind.is_turn else [])]
+    inserts = [_message(user_id, conversation_id, _p("topic", sa.String)), *([_turn(user_id)] if kind.is_turn else [])]
     return [_user(user_id), _conversation(user_id, conversation_id), *inserts]
 
 
@@ -86,6 +93,7 @@ def _found(kind: Kind) -> sa.Select[Any]:
         _USERS.c.id.label("user_id"),
         _USERS.c.version.label("version"),
         _CONVERSATIONS.c.id.label("conversation_id"),
+        *([] if kind.topic == "said" else [_CONVERSATIONS.c.topic.label("topic")]),
         *labelled(Seed),
     ]
     same_user = _CONVERSATIONS.c.user_id == _USERS.c.id
@@ -97,11 +105,11 @@ def _found(kind: Kind) -> sa.Select[Any]:
         tables = _IDENTITIES.join(_USERS, _IDENTITIES.c.user_id == _USERS.c.id).join(_CONVERSATIONS, same_user)
     nothing_else = [
         *(_has(_other, _other.c.value == _p(f"alias_{number}")) for number in range(kind.aliases)),
-        ~_has(_OPENINGS, _OPENINGS.c.topic == _p("topic")),
+        ~_has(_OPENINGS, *([_OPENINGS.c.topic == _p("topic")] if kind.topic == "said" else [])),
         ~_has(_MESSAGES, _MESSAGES.c.external_id == _p("external_id")),
         *([~_has(_TURNS, OPEN)] if kind.is_turn else []),
     ]
-    where = [named == _p("identity"), *_goes_on(), *nothing_else]
+    where = [named == _p("identity"), _CONVERSATIONS.c.topic == _topic(kind), *_goes_on(), *nothing_else]
     return sa.select(*columns).select_from(tables.outerjoin(_SEEDS, its_seed)).where(*where)
 
 
@@ -109,10 +117,9 @@ def _goes_on() -> list[sa.ColumnElement[bool]]:
     """What `domain.window` would say of the conversation; all that is in doubt is left to it."""
     silent = _p("sent_epoch", sa.Double) - epoch(_CONVERSATIONS.c.last_inbound_at)
     is_inside = silent < _CONVERSATIONS.c.timeout_seconds - MARGIN_SECONDS
-    has_room = _CONVERSATIONS.c.message_count < _p("cap")
+    has_room = _CONVERSATIONS.c.message_count < sa.func.coalesce(_CONVERSATIONS.c.max_messages, _p("cap", sa.Integer))
     return [
         _USERS.c.rollout == _p("rollout"),
-        _CONVERSATIONS.c.topic == _p("topic"),
         _CONVERSATIONS.c.is_active,
         _CONVERSATIONS.c.owed_items.is_(sa.null()),
         _CONVERSATIONS.c.cohort == _USERS.c.cohort,
@@ -120,6 +127,20 @@ def _goes_on() -> list[sa.ColumnElement[bool]]:
         _CONVERSATIONS.c.timeout_seconds >= _p("quiet_seconds", sa.Double),
         sa.or_(_USERS.c.cohort == Cohort.HOLDOUT.value, sa.and_(is_inside, has_room)),
     ]
+
+
+def _topic(kind: Kind) -> sa.ColumnElement[str]:
+    """The topic of a message: as it was said, or likely, or that of the one before it (`Arrivals._with_topic`)."""
+    if kind.topic == "said":
+        return _p("topic")
+    before = sa.select(_MESSAGES.c.topic).where(
+        _MESSAGES.c.user_id == _USERS.c.id, _MESSAGES.c.sent_at <= _p("sent_at")
+    )
+    newest = before.order_by(_MESSAGES.c.sent_at.desc(), _MESSAGES.c.id.desc()).limit(1).scalar_subquery()
+    current = sa.func.coalesce(newest, sa.literal_column("'general'"))
+    if kind.topic == "current":
+        return current
+    return sa.case((_USERS.c.cohort == Cohort.HOLDOUT.value, current), else_=_p("topic", sa.String))
 
 
 def _has(table: sa.FromClause, *where: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
@@ -150,16 +171,25 @@ def _conversation(
         last_message_at=_later(table.c.last_message_at, _p("sent_at")),
         last_inbound_at=_p("sent_at"),
         inbound_received_at=_p("received_at"),
-        sweep_at=sa.case((count == _p("near_cap"), _p("received_at")), else_=sooner),
+        sweep_at=sa.case((count == _near_cap(table.c.max_messages), _p("received_at")), else_=sooner),
     ).returning(*labelled(Conversation))
 
 
-def _message(user_id: sa.ColumnElement[str], conversation_id: sa.ColumnElement[str]) -> sa.Insert:
+def _near_cap(own_cap: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """`domain.sweep.near_cap` of the conversation's own cap, else of the installation's."""
+    fifth = own_cap // sa.literal_column("5", sa.Integer)
+    near = own_cap - sa.case((fifth < 1, 1), (fifth > NEAR, NEAR), else_=fifth)
+    return sa.case((own_cap.is_(None), _p("near_cap", sa.Integer)), (near < 1, 1), else_=near)
+
+
+def _message(
+    user_id: sa.ColumnElement[str], conversation_id: sa.ColumnElement[str], topic: sa.ColumnElement[str]
+) -> sa.Insert:
     return _insert(
         _MESSAGES,
         user_id=user_id,
         id=_p("message_id", sa.String),
-        topic=_p("topic", sa.String),
+        topic=topic,
         conversation_id=conversation_id,
         answered_conversation_id=conversation_id,
         direction=sa.literal("inbound"),

@@ -95,9 +95,15 @@ async def close_active(tx: AsyncSession, user_id: str, topic: str, reason: Reaso
     metering.closed(tx, reason, done)
 
 
-def sweep_rules(settings: Settings) -> SweepRules:
-    """The sweep's rules of this installation."""
-    return SweepRules(settings.max_conversation_messages, settings.idle_summary_after)
+def cap(settings: Settings, conversation: Conversation | None = None) -> int:
+    """How many messages a conversation may have: as many as its template says, else the installation."""
+    own = conversation.max_messages if conversation is not None else None
+    return settings.max_conversation_messages if own is None else own
+
+
+def sweep_rules(settings: Settings, conversation: Conversation | None = None) -> SweepRules:
+    """The sweep's rules of a conversation, else of this installation."""
+    return SweepRules(cap(settings, conversation), settings.idle_summary_after)
 
 
 def _of(user_id: str, topic: str) -> sa.Select[Conversation]:

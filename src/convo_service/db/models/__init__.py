@@ -2,10 +2,12 @@
 
 The exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids,
 garbage and reserve by OpenAI's id (which has no user any more, or none yet), counts of rates by a hash of whatever name
-a request has (no user was looked up yet), and keys, sessions, erasures and tombstones belong to no user.
+a request has (no user was looked up yet), and keys, sessions, templates, topics, erasures and tombstones belong to no
+user.
 """
 
 from convo_service.db.models.base import Base
+from convo_service.db.models.catalog import Template, TemplateVersion, Topic
 from convo_service.db.models.keys import ApiKey, DashboardSession, InstallationSecret, RateCount
 from convo_service.db.models.memory import Note, SeedEdit, Summary
 from convo_service.db.models.openings import Opening, RemoteGarbage, RemoteId, RemoteReserve
@@ -34,7 +36,10 @@ __all__ = [
     "Seed",
     "SeedEdit",
     "Summary",
+    "Template",
+    "TemplateVersion",
     "Tombstone",
+    "Topic",
     "Turn",
     "User",
     "UserIdentity",

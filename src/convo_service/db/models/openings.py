@@ -26,6 +26,7 @@ class Opening(Base, kw_only=True):
     message_id: Mapped[str | None] = mapped_column(Id, default=None)  # the message that opens it
     identity: Mapped[str] = mapped_column(sa.String(128))
     template: Mapped[str | None] = mapped_column(sa.String(64), default=None)
+    template_version: Mapped[int | None] = mapped_column(default=None)
     opened_at: Mapped[datetime]  # event time
     forget: Mapped[bool] = mapped_column(default=False)
     seed_message: Mapped[bool] = mapped_column(default=False)

@@ -48,6 +48,8 @@ class Conversation(Base, kw_only=True):
     number: Mapped[int]  # the user's first is 1: the order of opening, when two were opened in one second
     topic: Mapped[str] = mapped_column(sa.String(64))
     template: Mapped[str | None] = mapped_column(sa.String(64), default=None)
+    template_version: Mapped[int | None] = mapped_column(default=None)
+    max_messages: Mapped[int | None] = mapped_column(default=None)  # its template's cap; None: the installation's
     cohort: Mapped[str] = mapped_column(Word)
     identity: Mapped[str] = mapped_column(sa.String(128))
     is_active: Mapped[bool] = mapped_column(default=True)
