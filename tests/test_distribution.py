@@ -18,6 +18,10 @@ WITHOUT_USER = {
     "topics(name)": "the same",
     "installation_secrets(name)": "one row for the installation",
     "rate_counts(name,ends_at)": "counts of keys and of names that no user is looked up for: spread by name",
+    "analytics_counts(metric,span,begins_at,topic,template,cohort,name)": "counts of all users, which name nobody: a "
+    "small table on one machine",
+    "analytics_people(day,previous,cohort)": "the same, of users by days",
+    "analytics_cursors(name)": "a few rows for the installation",
     "remote_ids(remote_id)": "an id that OpenAI gives is taken once, whoever's it is: spread by id",
     "remote_garbage(remote_id)": "conversations at OpenAI that are nobody's any more: spread by id",
     "remote_reserve(remote_id)": "conversations at OpenAI that are nobody's yet: a small table on one machine",

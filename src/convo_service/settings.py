@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     topics: Literal["off", "explicit", "auto"] = "off"
     legacy_timezone: str = "Europe/Rome"
     dashboard_timezone: str = "Europe/Rome"
+    analytics_timezone: str = "Europe/Rome"
 
     worker_enabled: bool = True
     conversation_reserve: int = Field(10, ge=0, le=1000)
@@ -112,7 +113,7 @@ class Settings(BaseSettings):
             return _sqlite(f"sqlite+aiosqlite://{rest}")
         return _postgres(f"postgresql+asyncpg://{rest}")
 
-    @field_validator("legacy_timezone", "dashboard_timezone")
+    @field_validator("legacy_timezone", "dashboard_timezone", "analytics_timezone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:
         try:

@@ -43,6 +43,7 @@ async def test_all_of_it(gateway: Gateway, clock: Clock, emulator: Emulator) -> 
         "model_calls": 2,
         "openings": 1,
         "merges": 0,
+        "active_days": 0,
     }
     text = json.dumps(document)
     assert [word for word in (*WORDS, MARIA, "Maria") if word not in text] == []

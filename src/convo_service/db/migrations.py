@@ -12,7 +12,7 @@ from convo_service.db import legacy
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0027from0022"  # the revision that this code works with; a test compares it with the scripts
+HEAD = "0028"  # the revision that this code works with; a test compares it with the scripts
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -12,7 +12,7 @@ from convo_service.db.statements import Row, insert_all, update_all
 from convo_service.domain.adoption import Settled, Window, settle
 from convo_service.domain.legacy import BotMessage, BotProfile, Person, added, merged
 from convo_service.domain.tally import Count, Tally
-from convo_service.services import profiles, sizes, tombstones, users
+from convo_service.services import profiles, sizes, tallies, tallying, tombstones, users
 from convo_service.services.arrivals import GENERAL
 from convo_service.services.known import Known
 from convo_service.services.tombstones import Marker
@@ -32,6 +32,7 @@ class Adoption:
         self._timeout = settings.window.total_seconds()
         self._rollout = users.rollout(settings)
         self._now = now
+        self._zone = settings.analytics_timezone
         self._claimed: set[str] = set()  # by a dry run, which leaves no row for the next batch to see
 
     def take(self, connection: sa.Connection, people: Sequence[Person], *, write: bool = True) -> Tally:
@@ -41,6 +42,8 @@ class Adoption:
         statements whether it holds one person or hundreds.
         """
         tally = Tally()
+        if write and self._is_current:  # before anybody is locked: whoever counts may wait for a user
+            tallies.positions(connection, lock=tallies.MESSAGES)
         here = Known(connection, self._welcome(connection, people, tally), self._claimed, lock=write)
         rows = _Rows()
         for user_id, found in here.persons.items():
@@ -57,6 +60,7 @@ class Adoption:
             if self._is_current:
                 sizes.recount(connection, here.persons)
                 users.move_on(connection, here.persons)
+                tallying.catch_up(connection, [row["id"] for row in rows.new[Message]], self._zone)
         else:
             self._claimed |= {row["remote_id"] for row in rows.new[RemoteId]}
         return tally

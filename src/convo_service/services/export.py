@@ -13,6 +13,7 @@ from convo_service.db import set_aside
 from convo_service.db.engine import Database
 from convo_service.db.legacy import COLUMNS
 from convo_service.db.models import (
+    ActiveDay,
     Base,
     Conversation,
     Merge,
@@ -44,6 +45,7 @@ LISTS: dict[str, type[Base]] = {
     "model_calls": ModelCall,
     "openings": Opening,
     "merges": Merge,
+    "active_days": ActiveDay,
 }
 
 Row = dict[str, Any]

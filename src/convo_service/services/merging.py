@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import (
+    ActiveDay,
     Base,
     Conversation,
     Merge,
@@ -32,7 +33,7 @@ from convo_service.errors import InvalidRequest
 from convo_service.services import openings, profiles, users, windows
 
 # In the order in which they name one another.
-MOVED: Sequence[type[Base]] = (Conversation, Seed, Message, Turn, Summary, Note, SeedEdit, ModelCall, Merge)
+MOVED: Sequence[type[Base]] = (Conversation, Seed, Message, Turn, Summary, Note, SeedEdit, ModelCall, Merge, ActiveDay)
 
 
 async def merge(tx: AsyncSession, user_id: str, into: str, *, by: str, now: datetime) -> User:
@@ -100,6 +101,8 @@ async def _copy(tx: AsyncSession, model: type[Base], gone: str, stays: str) -> i
     rows = sa.select(*values).where(table.c.user_id == gone)
     if model is SeedEdit:  # the other's decision about the same entry stands
         rows = rows.where(table.c.entry_id.not_in(sa.select(SeedEdit.entry_id).where(SeedEdit.user_id == stays)))
+    if model is ActiveDay:  # a day on which both wrote stays counted as two people's
+        rows = rows.where(table.c.day.not_in(sa.select(ActiveDay.day).where(ActiveDay.user_id == stays)))
     made = await tx.execute(sa.insert(table).from_select(names, rows, include_defaults=False))
     return int(made.rowcount)  # type: ignore[attr-defined]
 

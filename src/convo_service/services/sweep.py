@@ -16,6 +16,7 @@ from convo_service.services.owed import Owed
 from convo_service.services.pepper import Pepper
 from convo_service.services.reserve import Reserve
 from convo_service.services.retention import Retention
+from convo_service.services.tallying import Tallying
 from convo_service.settings import Settings
 from convo_service.telemetry import metrics
 
@@ -44,4 +45,6 @@ class Sweep:
             await counts.clear(tx, self.clock().timestamp())
         if abandoned := done["turns_given_up"]:
             metrics.turns.add(abandoned, {"status": "failed", "error.type": TurnInterrupted.code})
-        return +done + await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())
+        done += await Due(self.database, self.llm, self.settings, self.clock).run_once(now or self.clock())
+        await Tallying(self.database, self.clock, self.settings.analytics_timezone).run_once()
+        return +done

@@ -2,10 +2,11 @@
 
 The exceptions, each with its reason: an identity is keyed by its own value (it is what finds the user), remote ids,
 garbage and reserve by OpenAI's id (which has no user any more, or none yet), counts of rates by a hash of whatever name
-a request has (no user was looked up yet), and keys, sessions, templates, topics, erasures and tombstones belong to no
-user.
+a request has (no user was looked up yet), counts of analytics by what they count (they name nobody), and keys,
+sessions, templates, topics, erasures and tombstones belong to no user.
 """
 
+from convo_service.db.models.analytics import ActiveDay, AnalyticsCount, AnalyticsCursor, AnalyticsPeople
 from convo_service.db.models.base import Base
 from convo_service.db.models.catalog import Template, TemplateVersion, Topic
 from convo_service.db.models.keys import ApiKey, DashboardSession, InstallationSecret, RateCount
@@ -17,6 +18,10 @@ from convo_service.db.models.talk import Conversation, Message, Seed
 from convo_service.db.models.turns import ModelCall, Turn
 
 __all__ = [
+    "ActiveDay",
+    "AnalyticsCount",
+    "AnalyticsCursor",
+    "AnalyticsPeople",
     "ApiKey",
     "Base",
     "Conversation",

@@ -9,6 +9,12 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 from convo_service.db.models.base import Base, Id, Word
 
 OPEN, CLOSED = ("is_active = 1", "is_active"), ("is_active = 0", "NOT is_active")  # as each database spells it
+# What analytics have counted of a conversation: nothing, that it began, or else that it ended with so many messages.
+NOT_COUNTED, BEGUN = -2, -1
+MISCOUNTED = (
+    "is_active = 0 AND counted_messages <> message_count",
+    "NOT is_active AND counted_messages <> message_count",
+)
 
 
 def _partial(name: str, *columns: str, where: str | tuple[str, str], unique: bool = False) -> sa.Index:
@@ -40,6 +46,8 @@ class Conversation(Base, kw_only=True):
         _partial(
             "ix_conversations_parent", "user_id", "parent_conversation_id", where="parent_conversation_id IS NOT NULL"
         ),
+        _partial("ix_conversations_uncounted", "user_id", "id", where=f"counted_messages = {NOT_COUNTED}"),
+        _partial("ix_conversations_miscounted", "user_id", "id", where=MISCOUNTED),
         sa.ForeignKeyConstraint(["user_id", "parent_conversation_id"], ["conversations.user_id", "conversations.id"]),
     )
 
@@ -68,6 +76,7 @@ class Conversation(Base, kw_only=True):
     start_tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # what it started with: seed, carried talk
     # What the first turn has to send along, because OpenAI does not hold it yet (services.owing); None: nothing.
     owed_items: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True), default=None)
+    counted_messages: Mapped[int] = mapped_column(default=NOT_COUNTED, server_default=str(NOT_COUNTED))
     held_tokens: Mapped[int | None] = mapped_column(default=None)  # after its last reply, as counted, less instructions
     # When the sweep has to look at it next, by the service's clock; None: never again. A row that nobody set it for,
     # such as an adopted one, is looked at once.

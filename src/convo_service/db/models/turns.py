@@ -23,6 +23,12 @@ class Turn(Base, kw_only=True):
             sqlite_where=sa.text("status IN ('waiting', 'in_progress')"),
             postgresql_where=sa.text("status IN ('waiting', 'in_progress')"),
         ),
+        sa.Index(
+            "ix_turns_failed",
+            "created_at",
+            sqlite_where=sa.text("status = 'failed'"),
+            postgresql_where=sa.text("status = 'failed'"),
+        ),
         sa.ForeignKeyConstraint(["user_id", "message_id"], ["messages.user_id", "messages.id"]),
     )
 
@@ -53,6 +59,7 @@ class ModelCall(Base, kw_only=True):
         sa.UniqueConstraint("user_id", "kind", "subject_id"),
         sa.Index(None, "called_at"),
         sa.Index("ix_model_calls_conversation", "user_id", "conversation_id", "called_at"),  # what a window has used
+        sa.Index(None, "id"),
     )
 
     user_id: Mapped[str] = mapped_column(Id, sa.ForeignKey("users.id"), primary_key=True)
