@@ -93,6 +93,20 @@ def test_a_time_that_is_none(run: Runner, now: str, said: str) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_rebuild_analytics(served: Runner) -> None:
+    """Everything is counted anew but what came in the last minutes; nothing but the counts is printed."""
+    done = served("analytics", "rebuild", "--json")
+    assert (json.loads(done.stdout), done.stderr) == ({"messages": 0, "conversations": 1, "calls": 0}, "")
+    assert served("analytics", "rebuild").stdout == "0 messages, 1 conversations, 0 calls\n"
+
+
+def test_rebuild_without_a_database(run: Runner) -> None:
+    """It says what to do."""
+    refused = run("analytics", "rebuild")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "convo-service migrate" in refused.stderr
+
+
 def test_worker(served: Runner) -> None:
     """It sweeps again and again, and ends on SIGTERM without an error."""
     environment = {**served.environment, "SWEEP_INTERVAL_SECONDS": "0.1", "LOG_LEVEL": "debug"}

@@ -3,6 +3,7 @@
 import typer
 
 from convo_service.cli.checking import config, doctor
+from convo_service.cli.counting import rebuild_analytics
 from convo_service.cli.database import import_legacy, migrate
 from convo_service.cli.examples import below
 from convo_service.cli.keys import create_key, list_keys, revoke_key, rotate_key, show_scopes
@@ -49,6 +50,10 @@ user_app.command("export", epilog=below("user export"))(export_user)
 user_app.command("erase", epilog=below("user erase"))(erase_user)
 user_app.command("merge", epilog=below("user merge"))(merge_users)
 app.add_typer(user_app, name="user")
+
+analytics_app = typer.Typer(help="Counts of analytics.", no_args_is_help=True)
+analytics_app.command("rebuild")(rebuild_analytics)
+app.add_typer(analytics_app, name="analytics")
 
 
 def main() -> None:
