@@ -10,6 +10,8 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("POST", "/adapters/evolution"): GATEWAY,
     ("GET", "/analytics/savings"): DASHBOARD,
     ("GET", "/metrics"): GATEWAY | DASHBOARD,
+    ("GET", "/analytics/overview"): DASHBOARD,
+    ("GET", "/analytics/timeseries"): DASHBOARD,
     ("GET", "/conversations"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}"): DASHBOARD,
     ("GET", "/conversations/{conversation_id}/messages"): DASHBOARD,

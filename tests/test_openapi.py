@@ -59,6 +59,9 @@ BEYOND_A_DOCUMENT = {
     "sent_at_in_future",  # a message is not from the future
     "precondition_failed",  # If-Match has to be the ETag of what is there
     "precondition_required",  # the same
+    "unknown_time_zone",  # a zone has to be one
+    "invalid_period",  # what begins has to end later, and not too late
+    "not_counted",  # users are not counted by everything
 }
 
 

@@ -65,6 +65,27 @@ class TopicsAreOff(InvalidRequest):
     title = "Topics are off: the only topic is general"
 
 
+class UnknownTimeZone(InvalidRequest):
+    """A name that is no zone's."""
+
+    code = "unknown_time_zone"
+    title = "time_zone has to be an IANA name such as Europe/Rome"
+
+
+class InvalidPeriod(InvalidRequest):
+    """A period in which no hour begins, or one that is too long for what is asked of it."""
+
+    code = "invalid_period"
+    title = "No hour begins from `after` on and before `before`"
+
+
+class NotCounted(InvalidRequest):
+    """A figure that nobody counts in this way."""
+
+    code = "not_counted"
+    title = "This is not counted by that"
+
+
 class InvalidJson(ConvoError):
     """The body is not JSON."""
 

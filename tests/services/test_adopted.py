@@ -12,6 +12,7 @@ from convo_service.db.models import Conversation
 from convo_service.domain.tally import Count, Tally
 from convo_service.llm.emulator import Emulator
 from convo_service.services import legacy
+from convo_service.services.tallying import Tallying
 from convo_service.settings import Settings
 from tests.bot import Bot
 from tests.conftest import MONDAY, Clock
@@ -164,3 +165,19 @@ async def test_an_imported_conversation_does_not_hold_the_future(
     assert (answer["created"], answer["message"]["late"]) == (True, False)
     clock.now = MONDAY + timedelta(hours=48)
     assert (await gateway.say("Rieccomi"))["conversation"]["created_reason"] == "idle_timeout"
+
+
+async def test_what_is_imported_is_counted(
+    gateway: Gateway, database: Database, settings: Settings, bot: Bot, clock: Clock
+) -> None:
+    """Imported messages are older than what is counted already, and are counted all the same: each once."""
+    tallying = Tallying(database, lambda: datetime.now(UTC) + timedelta(minutes=6), settings.analytics_timezone)
+    await gateway.say("Buongiorno", identity="+393330000001")
+    await tallying.run_once()
+    for _ in range(2):
+        await take(database, settings, bot, clock)
+        for _ in range(2):
+            body = await gateway.get("/analytics/overview")
+            assert (body["messages"]["inbound"], body["messages"]["outbound"], body["users"]["active"]) == (3, 1, 3)
+            assert {one["name"] for one in body["conversations"]["created_by_reason"]} == {"first_contact", "imported"}
+            await tallying.run_once()

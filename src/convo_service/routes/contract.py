@@ -26,7 +26,7 @@ TAGS = {
     "templates": "What a kind of conversation is opened with.",
     "topics": "What messages of a topic are about, and its template.",
     "commands": "What users may write.",
-    "analytics": "What windows save.",
+    "analytics": "What goes on, and what windows save.",
     "health": "Whether the service is well.",
 }
 # What may be as long as a message.

@@ -57,4 +57,5 @@ class UserExport(Response):
     model_calls: list[Row] = Field(description="The ledger")
     openings: list[Row] = Field(description="Conversations that are being opened")
     merges: list[Row] = Field(description="Users who were merged into this one")
+    active_days: list[Row] = Field(description="Days on which the user wrote, as analytics count them")
     imported: ImportedRows
