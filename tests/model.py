@@ -18,6 +18,17 @@ def read(shown: Json) -> Json | None:
     return None if "at" in shown else shown
 
 
+def newest(request: Json) -> str:
+    """What a request asks to be answered: its input, or the last of its items."""
+    given = request["input"]
+    return str(given if isinstance(given, str) else given[-1]["content"])
+
+
+def echo(request: Json) -> str:
+    """A model that says what it was asked."""
+    return f"Risposta a {newest(request)}"
+
+
 @dataclass
 class Model:
     """Says the given statements about whatever it is shown; each cites the shown messages that hold a piece of text.

@@ -205,7 +205,7 @@ async def _limit(database: Database, pages: int) -> None:
     """Each connection has a limit of its own."""
     pragma = f"PRAGMA max_page_count = {pages}"
     await execute(database, pragma)
-    await database.lane.run(lambda connection: connection.exec_driver_sql(pragma).close())
+    await database.lane.run(lambda driver: driver._raw.execute(pragma).close())  # type: ignore[attr-defined]
 
 
 @on_sqlite

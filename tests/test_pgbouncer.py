@@ -49,7 +49,7 @@ async def test_the_quick_lane(database_url: str, way: str) -> None:
     def ask(driver: Driver) -> Row | None:
         return driver.fetch(Prepared(sa.select(sa.literal(7).label("seven")), driver.dialect), {})
 
-    assert await database.lane.run_prepared(ask) == {"seven": 7}
+    assert await database.lane.run(ask) == {"seven": 7}
     await database.close()
 
 

@@ -14,6 +14,7 @@ from convo_service.db.models import ModelCall
 from convo_service.llm.emulator import Emulator
 from tests.conftest import Clock
 from tests.gateway import Gateway
+from tests.model import Json, newest
 
 INSTRUCTIONS = "Rispondi con cortesia e solo su ordini, prezzi e consegne. " * 12
 SAID = (
@@ -46,10 +47,9 @@ class Endless:
         return made.usage.input_tokens
 
 
-def answer(request: dict[str, object]) -> str:
+def answer(request: Json) -> str:
     """The reply is a matter of the message alone, so that both ways get the same."""
-    *_, item = list(request["input"]) if isinstance(request["input"], list) else [{"content": request["input"]}]
-    return f"Risposta a: {item['content']} Prezzo 12,50 € al kg, codice B472/7."
+    return f"Risposta a: {newest(request)} Prezzo 12,50 € al kg, codice B472/7."
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.sweep import Sweep
 from tests.conftest import Clock
 from tests.gateway import Gateway, assert_problem
+from tests.model import echo
 
 RESPONSES = "responses.create"
 MOST_COMMITS, MOST_STATEMENTS = 4, 32
@@ -28,7 +29,7 @@ def env() -> dict[str, object]:
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """OpenAI, with a model that says what it was asked."""
-    emulator = Emulator(model=lambda request: f"Risposta a {request['input'][-1]['content']}")
+    emulator = Emulator(model=echo)
     yield emulator
     emulator.close()
 

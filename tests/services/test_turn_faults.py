@@ -24,6 +24,7 @@ from convo_service.services.turns import Turns
 from convo_service.settings import Settings
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
+from tests.model import echo
 
 RESPONSES = "responses.create"
 
@@ -37,7 +38,7 @@ def env() -> dict[str, object]:
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """OpenAI, with a model that says what it was asked."""
-    emulator = Emulator(model=lambda request: f"Risposta a {request['input'][-1]['content']}")
+    emulator = Emulator(model=echo)
     yield emulator
     emulator.close()
 

@@ -13,6 +13,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.sweep import Sweep
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
+from tests.model import echo, newest
 
 RESPONSES = "responses.create"
 TIMEOUT = 2.0
@@ -27,7 +28,7 @@ def env() -> dict[str, object]:
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """OpenAI, with a model that says what it was asked: a test sees which reply belongs to which message."""
-    emulator = Emulator(model=lambda request: f"Risposta a {request['input'][-1]['content']}")
+    emulator = Emulator(model=echo)
     yield emulator
     emulator.close()
 
@@ -103,7 +104,7 @@ async def test_a_burst_is_answered_in_order(gateway: Gateway, emulator: Emulator
     turns = await asyncio.gather(first, *others)
     assert [turn["reply"]["text"] for turn in turns] == [f"Risposta a messaggio {number}" for number in range(5)]
     assert len({turn["conversation"]["id"] for turn in turns}) == 1
-    asked = [request.body["input"][-1]["content"] for request in emulator.requests if request.operation == RESPONSES]
+    asked = [newest(request.body) for request in emulator.requests if request.operation == RESPONSES]
     numbers = {row.text: index for index, row in enumerate(await rows(database, Message)) if row.direction == "inbound"}
     assert asked == sorted(asked, key=numbers.__getitem__)
     assert len(asked) == 5

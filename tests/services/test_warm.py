@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -13,7 +14,9 @@ from fastapi import FastAPI
 
 from convo_service.db.engine import Database
 from convo_service.db.group_commit import GroupCommit
+from convo_service.db.lane import Lane
 from convo_service.db.models import Conversation, Message, Opening, Turn, User
+from convo_service.db.prepared import Driver, Prepared
 from convo_service.domain.window import Reason
 from convo_service.services import users, windows
 from convo_service.services.arrivals import Answer, Call
@@ -232,7 +235,7 @@ async def _watching(database: Database, gateway: Gateway) -> AsyncIterator[list[
         else:
             raw.add_query_logger(lambda query: said.append(query.query))
 
-    await database.lane.run_prepared(driver)
+    await database.lane.run(driver)
     is_sqlite = isinstance(database.lane, GroupCommit)
     for engine in database.engines:
         sa.event.listen(engine.sync_engine, "before_cursor_execute", by_sqlalchemy)
@@ -266,18 +269,63 @@ async def test_statements_of_a_turn(gateway: Gateway, database: Database) -> Non
         kept = ["BEGIN", "SELECT", "UPDATE", "UPDATE", "UPDATE", "INSERT", "INSERT", "COMMIT"]
         assert said == ["BEGIN", "SELECT", "UPDATE", "UPDATE", "INSERT", "INSERT", "COMMIT", *kept]
     else:
-        assert said == ["WITH", "SELECT", "WITH"]  # the last two between a BEGIN and a COMMIT
+        assert said == ["WITH", "SELECT", "WITH"]  # the last writes only if nobody moved what was read
 
 
+class Meddler:
+    """A driver before whose second statement somebody else moves the version of everybody, once."""
+
+    def __init__(self, driver: Driver, log: list[str]) -> None:
+        self.dialect = driver.dialect
+        self._driver = driver
+        self._log = log
+
+    def fetch(self, prepared: Prepared, values: Any) -> Any:
+        """Carry out a statement."""
+        self._log.append(prepared.text.split()[0])
+        if len(self._log) == 2:
+            moved = sa.update(User).values(version=User.version + 1)
+            self._driver.fetch(Prepared(moved, self.dialect), {})
+        return self._driver.fetch(prepared, values)
+
+
+class Meddled:
+    """A quick lane with a meddler in it."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.log: list[str] = []
+
+    async def run(self, work: Any) -> Any:
+        """Carry out a piece."""
+        return await self._lane.run(lambda driver: work(Meddler(driver, self.log)))
+
+
+@pytest.mark.parametrize("env", [{"openai_model": "gpt-5-mini"}])
+async def test_a_reply_is_kept_by_what_is_true_when_it_is_kept(app: FastAPI, gateway: Gateway) -> None:
+    """When the user's rows move between reading and writing, nothing is written, and all is read again."""
+    await gateway.ask("ciao")
+    turns, database = app.state.services.turns, app.state.services.database
+    meddled = Meddled(database.lane)
+    turns._database = replace(database, lane=meddled)
+    asked = await gateway.ask("Avete la farina?")
+    assert [number for number, word in enumerate(meddled.log) if word == "SELECT"] == [0, 2]
+    thread = await gateway.listed(f"/users/{asked['conversation']['user_id']}/messages")
+    assert [one["direction"] for one in thread] == ["inbound", "outbound"] * 2
+    assert asked["conversation"]["message_count"] == 4
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_piece_that_fails_fails_alone(database: Database, gateway: Gateway) -> None:
     """What shares a commit with a piece of work that fails is done all the same, and once."""
     user = (await gateway.say("ciao"))["conversation"]["user_id"]
 
-    def count(connection: sa.Connection) -> None:
-        connection.execute(sa.update(User).where(User.id == user).values(version=User.version + 1))
+    def count(driver: Driver) -> None:
+        counted = sa.update(User).where(User.id == user).values(version=User.version + 1)
+        driver.fetch(Prepared(counted, driver.dialect), {})
 
-    def fail(connection: sa.Connection) -> None:
-        count(connection)
+    def fail(driver: Driver) -> None:
+        count(driver)
         raise ValueError("on purpose")
 
     before = await _version(database, user)

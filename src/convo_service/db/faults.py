@@ -24,8 +24,9 @@ _PASSING = (
     "58",  # input and output
     "XX",  # damaged, or lost in itself
 )
-# What the driver finds out itself: a plan or a type of before a migration, a server that is none, a standby.
-_DRIVERS_OWN = frozenset({"InvalidCachedStatementError", "InternalClientError"})
+# What the driver finds out itself: a plan or a type of before a migration, a server that is none, a standby, a
+# connection that is closed.
+_DRIVERS_OWN = frozenset({"InvalidCachedStatementError", "InternalClientError", "InterfaceError"})
 # SQLite's codes that speak of the statement (ERROR is "no such table"); all others speak of the file, its disk, or
 # another program.
 _SQLITE_OURS = frozenset({"ERROR", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", "TOOBIG"})
@@ -33,7 +34,7 @@ _SQLITE_OURS = frozenset({"ERROR", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", 
 
 def is_contention(error: Exception) -> bool:
     """Whether the whole transaction can be repeated at once."""
-    return not isinstance(error, sa.exc.DBAPIError) or _sqlstate(error) in _CONTENTION
+    return not isinstance(error, sa.exc.DBAPIError) or _sqlstate(error.orig) in _CONTENTION
 
 
 def is_of_database(error: Exception) -> bool:
@@ -44,17 +45,18 @@ def is_of_database(error: Exception) -> bool:
 
 def is_passing(error: Exception) -> bool:
     """Whether the same request may succeed when the database is well again; False is a bug of ours, or other tables."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return isinstance(error, OSError | sa.exc.TimeoutError)
-    if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
+    if isinstance(error, OSError | sa.exc.TimeoutError | sa.exc.InterfaceError):
         return True
-    if name := getattr(error.orig, "sqlite_errorname", None):
+    if getattr(error, "connection_invalidated", False):
+        return True
+    original = getattr(error, "orig", None) or error  # what comes from the quick lane is the driver's own already
+    if name := getattr(original, "sqlite_errorname", None):
         return name.split("_")[1] not in _SQLITE_OURS
-    return type(error.orig).__name__ in _DRIVERS_OWN or _sqlstate(error).startswith(_PASSING)
+    return type(original).__name__ in _DRIVERS_OWN or _sqlstate(original).startswith(_PASSING)
 
 
-def _sqlstate(error: sa.exc.DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
+def _sqlstate(original: object) -> str:
+    return str(getattr(original, "sqlstate", None) or "")
 
 
 # What a person can do something about, by the name of SQLite's error code; longer names first.

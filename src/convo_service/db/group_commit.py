@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from convo_service.db import sqlite
-from convo_service.db.lane import DriversWork, Result, Work
+from convo_service.db.lane import Result, Work
 from convo_service.db.prepared import Prepared, Row, Values
 from convo_service.db.turn import Turn
 
@@ -20,7 +20,7 @@ _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    work: Callable[["_Driver"], Any]
+    work: Work[Any]
     future: "asyncio.Future[Any]"
 
 
@@ -34,20 +34,6 @@ class GroupCommit:
 
     async def run(self, work: Work[Result]) -> Result:
         """With all others that wait in the same moment; what fails among them is done again alone."""
-        return await self._do(lambda driver: work(driver.connection))
-
-    async def run_prepared(self, work: DriversWork[Result]) -> Result:
-        """The same, on the driver's own connection."""
-        return await self._do(work)
-
-    async def close(self) -> None:
-        """Let the thread finish what waits, and end."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
-
-    async def _do(self, work: Callable[["_Driver"], Result]) -> Result:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="lane", daemon=True)
             self._thread.start()
@@ -55,6 +41,13 @@ class GroupCommit:
         self._jobs.put(job)
         result: Result = await job.future
         return result
+
+    async def close(self) -> None:
+        """Let the thread finish what waits, and end."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
 
     def _serve(self) -> None:
         writer = _Writer(self._url)
@@ -75,7 +68,6 @@ class _Driver:
     """SQLite's own connection, inside the group's transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        self.connection = connection
         self.dialect = connection.dialect
         self._raw: Any = connection.connection.driver_connection
 
@@ -84,11 +76,8 @@ class _Driver:
         self._raw.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """End it, for SQLAlchemy, too, if it has taken part."""
-        if self.connection.in_transaction():
-            self.connection.commit()
-        else:
-            self._raw.commit()
+        """End it."""
+        self._raw.execute("COMMIT")
 
     def fetch(self, prepared: Prepared, values: Values) -> Row | None:
         """Carry a prepared statement out."""

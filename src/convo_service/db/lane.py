@@ -7,27 +7,21 @@ four times for each of them.
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import sqlalchemy as sa
-
 from convo_service.db.prepared import Driver
 
 Result = TypeVar("Result")
-Work = Callable[[sa.Connection], Result]
-DriversWork = Callable[[Driver], Result]
+Work = Callable[[Driver], Result]
 
 
 class Lane(Protocol):
-    """Carries pieces of work out, each a transaction; a piece may run twice."""
+    """Carries out pieces of work, which are made of prepared statements; a piece may run twice.
+
+    On SQLite a piece is a transaction, on PostgreSQL each of its statements: one that relies on what another has read
+    has to make sure that it still holds (records.write_unless_moved).
+    """
 
     async def run(self, work: Work[Result]) -> Result:
-        """The result of a piece."""
-        ...
-
-    async def run_prepared(self, work: DriversWork[Result]) -> Result:
-        """The same of a piece that only carries out prepared statements; on PostgreSQL, one of them.
-
-        Raises the driver's own errors.
-        """
+        """The result of a piece; raises the driver's own errors."""
         ...
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from convo_service.db.lane import DriversWork, Result, Work
+from convo_service.db.lane import Result, Work
 from convo_service.db.prepared import Prepared, Row, Values
 
 POOL_SECONDS = 5
@@ -67,12 +67,7 @@ class Direct:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def run(self, work: Work[Result]) -> Result:
-        """In a transaction on one of the engine's connections."""
-        async with self._engine.begin() as tx:
-            return await tx.run_sync(work)
-
-    async def run_prepared(self, work: DriversWork[Result]) -> Result:
-        """Without a transaction around the one statement, where nobody stands between who needs one."""
+        """Without a transaction around the statements, where nobody stands between who needs one."""
         if self._straight:
             pool = await self._opened()
             async with pool.acquire(timeout=POOL_SECONDS) as raw:

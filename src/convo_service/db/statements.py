@@ -1,8 +1,7 @@
 """Statements that both databases spell in a dialect of their own, and many rows at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,7 +11,6 @@ from convo_service.db.models import Base
 
 Row = dict[str, Any]
 AT_ONCE = 500
-Model = TypeVar("Model", bound=Base)
 
 
 async def insert_ignore(tx: AsyncSession, table: type[Base], row: Row) -> bool:
@@ -54,53 +52,6 @@ def table_of(model: type[Base]) -> sa.Table:
     table = model.__table__
     assert isinstance(table, sa.Table)  # noqa: S101 - each model is one
     return table
-
-
-def labelled(model: type[Base], *, with_json: bool = False) -> list[sa.Label[Any]]:
-    """A model's columns, to be read beside those of other tables; JSON is large, and seldom wanted."""
-    wanted = [column for column in table_of(model).c if with_json or not isinstance(column.type, sa.JSON)]
-    return [column.label(f"{model.__tablename__}.{column.name}") for column in wanted]
-
-
-@cache
-def _labels(model: type[Base]) -> list[tuple[str, str]]:
-    return [(column.name, f"{model.__tablename__}.{column.name}") for column in table_of(model).c]
-
-
-def record(model: type[Model], row: Mapping[Any, Any]) -> Model:
-    """An object that belongs to no session, of a row whose columns are labelled; what was not read is None."""
-    made: Model = sa.orm.attributes.manager_of_class(model).new_instance()
-    values = {name: row[label] for name, label in _labels(model) if label in row}
-    sa.orm.attributes.instance_dict(made).update(values)
-    return made
-
-
-def insert_of(record: Base) -> sa.Insert:
-    """Store an object that no session knows."""
-    values = {column.name: getattr(record, column.name) for column in record.__table__.columns}
-    return sa.insert(table_of(type(record))).values(values)
-
-
-def updates_of(records: Iterable[Base], row: Mapping[Any, Any]) -> list[sa.Update]:
-    """Store what is different in objects from the row that they were made of."""
-    statements = []
-    for one in records:
-        table = table_of(type(one))
-        before = {name: row[label] for name, label in _labels(type(one)) if label in row}
-        changed = {name: value for name in before if (value := getattr(one, name)) != before[name]}
-        if changed:
-            key = [column == before[column.name] for column in table.primary_key]
-            statements.append(sa.update(table).where(*key).values(changed))
-    return statements
-
-
-def write_all(connection: sa.Connection, statements: Sequence[sa.UpdateBase]) -> None:
-    """Carry out statements that do not depend on one another: on PostgreSQL in one round trip."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.literal(1)).add_cte(*(one.cte(f"w{n}") for n, one in enumerate(statements))))
-        return
-    for statement in statements:
-        connection.execute(statement)
 
 
 def _table(model: type[Base], columns: Iterable[str]) -> sa.TableClause:

@@ -37,11 +37,15 @@ class Prompt:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the request says. Truncation would take the oldest items first, and that is the seed."""
+        """What the request says. Truncation would take the oldest items first, and that is the seed.
+
+        A message alone goes as a string, which means the same: the SDK walks through lists for a millisecond.
+        """
+        before, message = [*self.start, *self.missed], {"role": "user", "content": self.text}
         return {
             "model": self.model,
             "conversation": self.conversation_id,
-            "input": [*self.start, *self.missed, {"role": "user", "content": self.text}],
+            "input": [*before, message] if before else self.text,
             "truncation": "disabled",
             "metadata": {"service": "convo_service", "turn": self.turn_id},
             "safety_identifier": self.user_hash,

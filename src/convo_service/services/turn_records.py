@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.models import Conversation, Message, ModelCall, Turn, User
-from convo_service.db.statements import insert_of, labelled, record, updates_of, write_all
+from convo_service.db.prepared import Driver, Prepared
+from convo_service.db.records import insert_of, labelled, record, updates_of, write_unless_moved
 from convo_service.domain.text import tokens
 from convo_service.domain.usage import Prices
 from convo_service.errors import TurnNotFound
@@ -51,11 +52,17 @@ class Answered:
         return self.reply.said if self.reply is not None else self.answer.reply
 
 
-def complete(connection: sa.Connection, turn: Turn, answered: Answered, settings: Settings) -> TurnView:
+def complete(driver: Driver, turn: Turn, answered: Answered, settings: Settings) -> TurnView:
     """Keep the reply and what it used, while the turn is ours: a piece of work for the quick lane. Raises TurnLost."""
+    while (done := _completed(driver, turn, answered, settings)) is None:
+        pass  # a message of this user came in just now
+    return done
+
+
+def _completed(driver: Driver, turn: Turn, answered: Answered, settings: Settings) -> TurnView | None:
+    """The turn with its reply; None when somebody has changed the user's rows since they were read."""
     given = {"p_turn": turn.id, "p_attempt": turn.attempt_id, "p_user": turn.user_id}
-    found = connection.execute(_ours(), {**given, "p_conversation": answered.answer.conversation.id})
-    row = found.mappings().one_or_none()
+    row = driver.fetch(_ours(driver.dialect), {**given, "p_conversation": answered.answer.conversation.id})
     if row is None:
         raise TurnLost
     user, conversation, turn = record(User, row), record(Conversation, row), record(Turn, row)
@@ -66,25 +73,25 @@ def complete(connection: sa.Connection, turn: Turn, answered: Answered, settings
     call = _entry(user, conversation, turn, answered)
     said = _said(user, conversation, answered, settings)
     _mark_completed(turn, conversation, said, answered)
-    user.version += 1
     new = [insert_of(one) for one in (said, call) if one is not None]
-    write_all(connection, [*settled, *updates_of((user, conversation, turn), row), *new])
+    if not write_unless_moved(driver, user, row, [*settled, *updates_of((conversation, turn), row), *new]):
+        return None
     assert answered.answer.message is not None  # noqa: S101 - no turn without one
     return TurnView(turn, answered.answer.message, conversation, said, call)
 
 
-@cache
-def _ours() -> sa.Select[Any]:
-    """A turn with its user and conversation, locked; no row when the turn is not ours any more."""
+@lru_cache
+def _ours(dialect: sa.Dialect) -> Prepared:
+    """A turn with its user and conversation; no row when the turn is not ours any more."""
     mine = (Turn.user_id == sa.bindparam("p_user"), Turn.id == sa.bindparam("p_turn"), turn_queue.OPEN)
-    return (
+    ours = (
         sa.select(*labelled(User), *labelled(Conversation, with_json=True), *labelled(Turn))
         .join_from(User, Turn, Turn.user_id == User.id)
         .join(Conversation, Conversation.user_id == User.id)
         .where(*mine, Turn.attempt_id == sa.bindparam("p_attempt"), Conversation.id == sa.bindparam("p_conversation"))
         .where(User.erasure_id.is_(None))
-        .with_for_update()
     )
+    return Prepared(ours, dialect)
 
 
 def _of_pause(answered: Answered) -> list[sa.Update]:

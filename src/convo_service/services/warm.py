@@ -16,7 +16,7 @@ from convo_service.db.engine import Database
 from convo_service.db.faults import is_of_database
 from convo_service.db.models import Conversation, Message, Seed, Turn
 from convo_service.db.prepared import Row
-from convo_service.db.statements import record
+from convo_service.db.records import record
 from convo_service.domain.baseline import item_tokens
 from convo_service.domain.commands import command_length
 from convo_service.domain.identities import USER_ID, normalise
@@ -61,7 +61,7 @@ class Warm:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 work = partial(warm_statements.arrive, kind=kind, given=given)
-                row = await self.database.lane.run_prepared(work)
+                row = await self.database.lane.run(work)
         except Exception as error:
             if not is_of_database(error):
                 raise

@@ -15,7 +15,8 @@ from convo_service.db.engine import database_time, epoch
 from convo_service.db.models import Conversation, Message, Opening, Seed, Turn, User, UserIdentity
 from convo_service.db.models.base import UtcDateTime
 from convo_service.db.prepared import Driver, Prepared, Row
-from convo_service.db.statements import labelled, table_of
+from convo_service.db.records import labelled
+from convo_service.db.statements import table_of
 from convo_service.domain.rollout import Cohort
 from convo_service.domain.sweep import NEAR
 from convo_service.services.turn_queue import LEASE_SECONDS, OPEN
