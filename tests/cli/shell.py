@@ -24,7 +24,7 @@ class Runner:
         """Run a command to its end."""
         environment = {**self.environment, **more}
         done = subprocess.run(  # noqa: S603
-            [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60
+            [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=180
         )
         self.look(done.stderr, "" if arguments[:2] == EXPORT else done.stdout)
         return done

@@ -225,7 +225,7 @@ def test_waiting_for_another_upgrade(run: Runner, bot: Bot, file: Path, interrup
         process.send_signal(signal.SIGINT)
     else:
         os.close(folder)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=120)[1]
     if interrupted:
         os.close(folder)
     expected = (130, "Stopped, and nothing was changed.\n", 0) if interrupted else (0, "", 1)

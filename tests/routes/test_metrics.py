@@ -203,7 +203,7 @@ class _Broken:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def run_prepared(self, _work: Any) -> Any:
+    async def run(self, _work: Any) -> Any:
         raise self._error
 
 

@@ -39,10 +39,14 @@ def labelled(model: type[Base], *, with_json: bool = False) -> list[sa.Label[Any
 
 def record(model: type[Model], row: Mapping[Any, Any]) -> Model:
     """An object that belongs to no session, of a row whose columns are labelled; what was not read is None."""
-    made: Model = sa.orm.attributes.manager_of_class(model).new_instance()
-    values = {name: row[label] for name, label in _labels(model) if label in row}
-    sa.orm.attributes.instance_dict(made).update(values)
-    return made
+    return made(model, **{name: row[label] for name, label in _labels(model) if label in row})
+
+
+def made(model: type[Model], **values: Any) -> Model:
+    """An object that belongs to no session, without its defaults: for a tenth of what its own constructor takes."""
+    one: Model = sa.orm.attributes.manager_of_class(model).new_instance()
+    sa.orm.attributes.instance_dict(one).update(values)
+    return one
 
 
 def insert_of(record: Base) -> Write:

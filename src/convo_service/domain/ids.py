@@ -7,6 +7,7 @@ import time
 FREE_BITS = 74  # of a UUIDv7, beside its milliseconds
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]  # each message makes three ids
 _lock = threading.Lock()
 _last = 0
 
@@ -30,4 +31,4 @@ def _uuid7(milliseconds: int, rest: int) -> int:
 
 
 def _base32(number: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class Cohort(StrEnum):
@@ -28,7 +29,7 @@ class Rollout:
     @property
     def mark(self) -> str:
         """A short name of these rules: who was judged by the same ones need not be judged again."""
-        return hashlib.sha256(f"{self.percent} {sorted(self.always)}".encode()).hexdigest()[:16]
+        return _mark(self.percent, self.always)
 
     def cohort(self, user_id: str, identities: Collection[str] = ()) -> Cohort:
         """Return the user's group; it is the same on every replica, and a larger percentage only adds users."""
@@ -36,3 +37,8 @@ class Rollout:
             return Cohort.WINDOW
         share = int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:8]) / 2**64 * 100
         return Cohort.WINDOW if share < self.percent else Cohort.HOLDOUT
+
+
+@cache
+def _mark(percent: float, always: frozenset[str]) -> str:
+    return hashlib.sha256(f"{percent} {sorted(always)}".encode()).hexdigest()[:16]

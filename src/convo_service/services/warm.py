@@ -16,7 +16,7 @@ from convo_service.db.engine import Database
 from convo_service.db.faults import is_of_database
 from convo_service.db.models import Conversation, Message, Seed, Turn
 from convo_service.db.prepared import Row
-from convo_service.db.records import record
+from convo_service.db.records import made, record
 from convo_service.domain.baseline import item_tokens
 from convo_service.domain.commands import command_length
 from convo_service.domain.identities import USER_ID, normalise
@@ -106,7 +106,8 @@ def _answer(call: Call, row: Row, given: dict[str, Any]) -> Answer:
     conversation = record(Conversation, row)
     seed = record(Seed, row) if row["seeds.user_id"] is not None else None
     sa.orm.attributes.set_committed_value(conversation, "seed", seed)
-    message = Message(
+    message = made(
+        Message,
         user_id=conversation.user_id,
         id=given["message_id"],
         topic=conversation.topic,
@@ -114,19 +115,24 @@ def _answer(call: Call, row: Row, given: dict[str, Any]) -> Answer:
         answered_conversation_id=conversation.id,
         direction="inbound",
         text=given["text"],
+        command_length=0,
         external_id=given["external_id"],
         sent_at=given["sent_at"],
         received_at=given["received_at"],
+        late=False,
     )
     if call.entry is not None:
-        call.entry.turn = Turn(
+        call.entry.turn = made(
+            Turn,
             user_id=conversation.user_id,
             id=given["turn_id"],
             number=1,
             message_id=message.id,
             status="in_progress",
             attempt_id=call.entry.attempt_id,
-            lease_until=0,  # the database has it
+            lease_until=0.0,  # the database has it
+            uncertain=False,
+            created=False,
             created_at=given["received_at"],
         )
     return Answer(conversation, message)
