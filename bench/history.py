@@ -18,10 +18,12 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from alembic import command
+from sqlalchemy.ext.asyncio import AsyncSession
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, only bench/ itself is on the path
 from bench.latency import table as printed
 from bench.processes import postgres_databases
 from bench.turns import quantile
-from sqlalchemy.ext.asyncio import AsyncSession
 from tests.filling import (
     COLUMNS,
     FREQUENT_WORD,

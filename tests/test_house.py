@@ -100,6 +100,14 @@ def test_every_module_says_what_it_is() -> None:
     assert [str(path) for path, tree in trees() if not ast.get_docstring(tree)] == []
 
 
+def test_every_bench_runs_as_a_file() -> None:
+    """Run as a file, only bench/ itself is on the path: whatever is imported of the rest comes after the root's."""
+    for file in sorted((SRC.parents[1] / "bench").glob("*.py")):
+        text = file.read_text()
+        if "\nif __name__ ==" in text and (first := re.search(r"^from (bench|tests)\b", text, re.MULTILINE)):
+            assert "sys.path.insert(0, " in text[: first.start()], file.name
+
+
 def test_no_handler_takes_a_transaction_and_a_service() -> None:
     """A handler works in one transaction, or calls a service that has its own; never both."""
     guilty = []
