@@ -18,10 +18,15 @@ def read(shown: Json) -> Json | None:
     return None if "at" in shown else shown
 
 
-def newest(request: Json) -> str:
-    """What a request asks to be answered: its input, or the last of its items."""
+def inputs(request: Json) -> list[Json]:
+    """The items of a request; a string is one, of a user."""
     given = request["input"]
-    return str(given if isinstance(given, str) else given[-1]["content"])
+    return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+
+
+def newest(request: Json) -> str:
+    """What a request asks to be answered: the last of its items."""
+    return str(inputs(request)[-1]["content"])
 
 
 def echo(request: Json) -> str:

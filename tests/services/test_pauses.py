@@ -16,6 +16,7 @@ from convo_service.llm.emulator import Emulator
 from convo_service.services.sweep import Sweep
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
+from tests.model import echo, inputs
 
 RESPONSES = "responses.create"
 LUCA = "+393339999999"
@@ -30,7 +31,7 @@ def env() -> dict[str, object]:
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """OpenAI, with a model that says what it was asked."""
-    emulator = Emulator(model=lambda request: f"Risposta a {request['input'][-1]['content']}")
+    emulator = Emulator(model=echo)
     yield emulator
     emulator.close()
 
@@ -112,7 +113,7 @@ async def test_the_bot_knows_what_was_said(
     ]
     assert emulator.calls == {RESPONSES: 1, "items.list": 1}
     await gateway.ask("Grazie")
-    assert len(emulator.requests[-1].body["input"]) == 1
+    assert len(inputs(emulator.requests[-1].body)) == 1
     assert emulator.calls == {RESPONSES: 2, "items.list": 1}
 
 
@@ -123,7 +124,7 @@ async def test_how_much_is_told(gateway: Gateway, emulator: Emulator, user: str)
         await gateway.ask(f"{number} " + "x" * 1500)
     await resume(gateway, user)
     await gateway.ask("Eccomi")
-    sent = emulator.requests[-1].body["input"]
+    sent = inputs(emulator.requests[-1].body)
     assert [one["content"].split()[0] for one in sent[1:-1]] == [str(number) for number in range(8, 20)]
     assert {len(one["content"]) for one in sent[1:-1]} == {1000}
 
@@ -159,7 +160,7 @@ async def test_what_openai_refuses(gateway: Gateway, emulator: Emulator, user: s
     emulator.fail_next(RESPONSES, status=400, code="invalid_value")
     assert (await gateway.ask("Eccomi"))["reply"]["text"] == "Risposta a Eccomi"
     await gateway.ask("E poi?")
-    asked = [one.body["input"] for one in emulator.requests if one.operation == RESPONSES]
+    asked = [inputs(one.body) for one in emulator.requests if one.operation == RESPONSES]
     assert [len(one) for one in asked] == [3, 1, 1]
 
 
@@ -208,7 +209,7 @@ async def test_a_turn_that_failed_before(gateway: Gateway, emulator: Emulator, u
     assert (await gateway.ask("prezzi?", id="wamid.A"))["paused"] is True
     await resume(gateway, user)
     await gateway.ask("Eccomi")
-    assert [one["content"] for one in emulator.requests[-1].body["input"]] == [HANDOVER, "prezzi?", "Eccomi"]
+    assert [one["content"] for one in inputs(emulator.requests[-1].body)] == [HANDOVER, "prezzi?", "Eccomi"]
 
 
 async def test_a_gateway_that_asks_itself(gateway: Gateway, user: str, emulator: Emulator) -> None:

@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=Base)
 class _Shape:
     """What the words of a statement depend on."""
 
-    kind: Literal["insert", "update", "delete"]
+    kind: Literal["insert", "update"]
     model: type[Base]
     columns: tuple[str, ...]
 
@@ -69,22 +69,25 @@ def updates_of(records: Iterable[Base], row: Mapping[Any, Any]) -> list[Write]:
     return writes
 
 
-def delete_of(model: type[Base], **key: Any) -> Write:
-    """Delete the row with a primary key, if it is there."""
-    return Write(_Shape("delete", model, ()), key)
-
-
-def write_unless_moved(driver: Driver, user: User, row: Mapping[Any, Any], writes: Sequence[Write]) -> bool:
+def write_unless_moved(
+    driver: Driver,
+    user: User,
+    row: Mapping[Any, Any],
+    writes: Sequence[Write],
+    seldom: Sequence[sa.Update | sa.Delete] = (),
+) -> bool:
     """Store a user's changes since the row was read, and carry out writes that do not depend on one another.
 
     Says whether it was done: nothing is, when somebody has moved the user's version meanwhile. On PostgreSQL it is one
-    statement, and needs no transaction; SQLite's writer is alone, and carries them out one after the other.
+    statement, and needs no transaction; SQLite's writer is alone, and carries them out one after the other. What is
+    `seldom` wanted is compiled each time.
     """
     user.version += 1
     every = [*updates_of((user,), row), *writes]
     values = {f"w{n}_{name}": value for n, one in enumerate(every) for name, value in one.values.items()}
     values["p_version"] = user.version - 1
-    guard, *others = _prepared(tuple(one.shape for one in every), driver.dialect)
+    shapes = tuple(one.shape for one in every)
+    guard, *others = _compiled(shapes, driver.dialect, seldom) if seldom else _prepared(shapes, driver.dialect)
     if driver.fetch(guard, values) is None:
         return False
     for statement in others:
@@ -94,33 +97,38 @@ def write_unless_moved(driver: Driver, user: User, row: Mapping[Any, Any], write
 
 @lru_cache(maxsize=256)
 def _prepared(shapes: tuple[_Shape, ...], dialect: sa.Dialect) -> list[Prepared]:
+    return _compiled(shapes, dialect)
+
+
+def _compiled(
+    shapes: Sequence[_Shape], dialect: sa.Dialect, seldom: Sequence[sa.Update | sa.Delete] = ()
+) -> list[Prepared]:
     users, (first, *others) = table_of(User), shapes
     moved = _update(0, first).where(users.c.version == sa.bindparam("p_version", type_=users.c.version.type))
     guard = moved.returning(users.c.id)
     if dialect.name != "postgresql":
-        return [Prepared(one, dialect) for one in (guard, *(_statement(n, one) for n, one in enumerate(others, 1)))]
+        alone = [*(_statement(n, one) for n, one in enumerate(others, 1)), *seldom]
+        return [Prepared(one, dialect) for one in (guard, *alone)]
     passed = guard.cte("guard")
-    done = [_statement(n, one, passed).cte(f"w{n}") for n, one in enumerate(others, 1)]
-    return [Prepared(sa.select(passed.c.id).add_cte(*done), dialect)]
+    is_passed = sa.select(passed.c.id).exists()
+    done = [*(_statement(n, one, passed) for n, one in enumerate(others, 1)), *(one.where(is_passed) for one in seldom)]
+    whole = sa.select(passed.c.id).add_cte(*(one.cte(f"w{n}") for n, one in enumerate(done, 1)))
+    return [Prepared(whole, dialect)]
 
 
-def _statement(number: int, shape: _Shape, guard: sa.CTE | None = None) -> sa.UpdateBase:
+def _statement(number: int, shape: _Shape, guard: sa.CTE | None = None) -> sa.Insert | sa.Update:
     """A write whose parameters begin with its number; nothing is done when the guard is empty."""
-    if shape.kind == "insert":
-        values = _values(number, shape)
-        given = sa.select(*values.values())
-        given = given if guard is None else given.select_from(guard)
-        return table_of(shape.model).insert().from_select(list(values), given, include_defaults=False)
-    changed = _update(number, shape) if shape.kind == "update" else _delete(number, shape)
-    return changed if guard is None else changed.where(sa.select(guard.c.id).exists())
+    if shape.kind == "update":
+        changed = _update(number, shape)
+        return changed if guard is None else changed.where(sa.select(guard.c.id).exists())
+    values = _values(number, shape)
+    given = sa.select(*values.values())
+    given = given if guard is None else given.select_from(guard)
+    return table_of(shape.model).insert().from_select(list(values), given, include_defaults=False)
 
 
 def _update(number: int, shape: _Shape) -> sa.Update:
     return table_of(shape.model).update().where(*_key_of(number, shape)).values(_values(number, shape))
-
-
-def _delete(number: int, shape: _Shape) -> sa.Delete:
-    return table_of(shape.model).delete().where(*_key_of(number, shape))
 
 
 def _values(number: int, shape: _Shape) -> dict[str, sa.BindParameter[Any]]:

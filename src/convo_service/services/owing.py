@@ -20,12 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from convo_service.db.engine import database_time
 from convo_service.db.models import Conversation, Message, Seed, Turn
-from convo_service.db.records import Write, delete_of
 from convo_service.domain.window import Reason
 from convo_service.services import messages, turn_queue, users, windows
 
 
-def settle(conversation: Conversation, *, refused: bool) -> list[Write]:
+def settle(conversation: Conversation, *, refused: bool) -> list[sa.Delete]:
     """Nothing is owed once there is a reply; when OpenAI refused the seed, the conversation started without.
 
     Returns what is to be carried out beside the conversation's own changes.
@@ -37,7 +36,7 @@ def settle(conversation: Conversation, *, refused: bool) -> list[Write]:
         return []
     conversation.start_tokens = 0
     sa.orm.attributes.set_committed_value(conversation, "seed", None)
-    return [delete_of(Seed, user_id=conversation.user_id, conversation_id=conversation.id)]
+    return [sa.delete(Seed).where(Seed.user_id == conversation.user_id, Seed.conversation_id == conversation.id)]
 
 
 async def hand_out(

@@ -68,13 +68,15 @@ def _completed(driver: Driver, turn: Turn, answered: Answered, settings: Setting
     user, conversation, turn = record(User, row), record(Conversation, row), record(Turn, row)
     sa.orm.attributes.set_committed_value(conversation, "seed", answered.answer.conversation.seed)
     refused = answered.reply is not None and answered.reply.start_refused
-    settled: list[sa.UpdateBase] = [*owing.settle(conversation, refused=refused)] if answered.reply is not None else []
+    settled: list[sa.Update | sa.Delete] = (
+        [*owing.settle(conversation, refused=refused)] if answered.reply is not None else []
+    )
     settled += _of_pause(answered)
     call = _entry(user, conversation, turn, answered)
     said = _said(user, conversation, answered, settings)
     _mark_completed(turn, conversation, said, answered)
     new = [insert_of(one) for one in (said, call) if one is not None]
-    if not write_unless_moved(driver, user, row, [*settled, *updates_of((conversation, turn), row), *new]):
+    if not write_unless_moved(driver, user, row, [*updates_of((conversation, turn), row), *new], settled):
         return None
     assert answered.answer.message is not None  # noqa: S101 - no turn without one
     return TurnView(turn, answered.answer.message, conversation, said, call)
