@@ -142,7 +142,7 @@ def test_a_new_window_on_a_phone(opened: Opened, site: Site) -> None:
     page = opened(**PHONE)
     page.goto(f"{site.url}/dashboard/users")
     page.get_by_role("link", name=re.compile(r"\+393339876543")).tap()
-    page.get_by_text("Nuova finestra", exact=True).tap()
+    page.get_by_text("Azioni", exact=True).tap()
     page.get_by_role("button", name="Apri una nuova finestra").tap()
     expect(page.get_by_role("status")).to_have_text("Nuova finestra aperta.")
     page.get_by_role("link", name="Clienti").first.tap()

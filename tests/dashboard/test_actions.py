@@ -24,6 +24,22 @@ async def test_a_new_window_without_memory(desk: Desk, gateway: Gateway, maria: 
     assert "farina" not in seed["text"]
 
 
+async def test_a_person_takes_over(desk: Desk, gateway: Gateway, clock: Clock, maria: Maria) -> None:
+    """The bot is silent for as long as was said, the pages say so, and a click ends it before."""
+    answer = await desk.send(f"/users/{maria.id}/pause", minutes="30")
+    assert answer.headers["location"] == f"/dashboard/users/{maria.id}?done=paused"
+    assert (await gateway.get(f"/users/{maria.id}"))["paused_until"] is not None
+    assert "The bot is silent until Mon 2 Mar, 10:30." in (await desk.see(f"/users/{maria.id}")).text
+    assert "a person answers" in (await desk.see("/users")).text
+    await desk.send(f"/users/{maria.id}/resume")
+    assert "The bot is silent until" not in (await desk.see(f"/users/{maria.id}/memory")).text
+    for minutes in ("", "0", "-1", "x", "99999999"):
+        assert (await desk.send(f"/users/{maria.id}/pause", minutes=minutes)).status_code == 422
+    await desk.send(f"/users/{maria.id}/pause", minutes="30")
+    clock.advance(minutes=31)
+    assert "a person answers" not in (await desk.see("/users")).text
+
+
 async def test_notes(desk: Desk, gateway: Gateway, maria: Maria) -> None:
     """A note is written, resolved and opened again; each leads back to the page it was done on."""
     back = f"/dashboard/users/{maria.id}/memory"

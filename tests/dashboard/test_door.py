@@ -17,6 +17,8 @@ from tests.dashboard.conftest import Desk, Maria, Open, pages_of
 OPEN = {"/dashboard/login", "/dashboard/welcome", "/dashboard/language", "/dashboard/static/{name:path}"}
 WRITERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/users/{user}/reset", {}),
+    ("/users/{user}/pause", {"minutes": "30"}),
+    ("/users/{user}/resume", {}),
     ("/users/{user}/notes", {"kind": "note", "text": "Preferisce il mattino"}),
     ("/notes/{note}", {"status": "resolved"}),
     ("/users/{user}/entries/{note}", {"do": "pin"}),

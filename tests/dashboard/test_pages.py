@@ -8,7 +8,7 @@ import pytest
 from convo_service.services import threads
 from tests.conftest import Clock
 from tests.dashboard.conftest import PHONE, Desk, Maria, pages_of, parsed
-from tests.gateway import Gateway
+from tests.gateway import MARIA, Gateway
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -104,6 +104,19 @@ async def test_a_thread(desk: Desk, maria: Maria) -> None:
     ):
         assert part in text, part
     assert [one["id"] for one in page.all("section") if one.get("id")] == list(maria.windows)
+
+
+async def test_edits_and_revocations(desk: Desk, gateway: Gateway, maria: Maria) -> None:
+    """What was edited says so; of what was taken back only that is left."""
+    taken, edited = [{"identity": MARIA, "id": f"wamid.{name}"} for name in ("taken", "edited")]
+    for one in (taken, edited):
+        await gateway.say(f"Prima {one['id']}", id=one["id"])
+    assert (await gateway.http.post("/messages/revocations", json=taken)).is_success
+    assert (await gateway.http.post("/messages/edits", json={**edited, "text": "Adesso"})).is_success
+    text = (await desk.see(f"/users/{maria.id}")).text
+    assert "Prima" not in text
+    for part in ("Taken back by the customer", "Adesso", "edited"):
+        assert part in text, part
 
 
 async def test_a_message_behind_an_entry(desk: Desk, maria: Maria) -> None:

@@ -90,6 +90,10 @@ class Manner:
         """A length of time."""
         return formats.duration(length, self.language)
 
+    def minutes(self, count: int) -> str:
+        """A number of minutes, in the unit that fits."""
+        return self.duration(timedelta(minutes=count))
+
     def age(self, at: datetime) -> str:
         """How long ago."""
         return self.duration(self.now - at)

@@ -126,6 +126,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "thread_later": ("Torna ai più recenti", "Back to the newest"),
     "from_customer": ("Cliente", "Customer"),
     "from_bot": ("Bot", "Bot"),
+    "edited": ("modificato", "edited"),
+    "revoked": ("Messaggio ritirato dal cliente", "Taken back by the customer"),
+    "is_paused": ("risponde una persona", "a person answers"),
     "late": ("arrivato in ritardo", "arrived late"),
     "tokens": ("{count} token", "{count} tokens"),
     "tokens_read": ("{count} token letti", "{count} tokens read"),
@@ -262,6 +265,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "reset_forget": ("Solo il profilo, senza memoria", "With the profile alone, without memory"),
     "reset_button": ("Apri una nuova finestra", "Open a new window"),
+    "actions": ("Azioni", "Actions"),
+    # Pauses
+    "pause": ("Rispondo io", "Take over"),
+    "pause_lead": (
+        "Il bot tace con questo cliente; i messaggi si conservano. Dopo, il bot sa cosa è stato detto.",
+        "The bot is silent with this customer; messages are kept. Afterwards it knows what was said.",
+    ),
+    "pause_length": ("Per quanto tempo", "For how long"),
+    "pause_button": ("Ferma il bot", "Silence the bot"),
+    "paused": ("Il bot tace fino a {at}.", "The bot is silent until {at}."),
+    "resume": ("Riattiva il bot", "Let the bot answer again"),
+    "done_paused": ("Il bot tace: rispondi tu.", "The bot is silent: you answer."),
+    "done_resumed": ("Il bot risponde di nuovo.", "The bot answers again."),
     # Open issues
     "issues_title": ("Questioni aperte", "Open issues"),
     "issues_lead": (

@@ -1,5 +1,6 @@
 """What operators can change from the dashboard: forms that do what the API's routes do, and go on to a page."""
 
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
@@ -13,13 +14,14 @@ from convo_service.routes.dashboard_visit import (
     HOME,
     MAY_READ,
     MAY_WRITE,
+    OF_THIS_SESSION,
     Form,
     Visiting,
     go,
     safe_place,
 )
 from convo_service.routes.deps import Now, Tx, Wired
-from convo_service.services import notes
+from convo_service.services import notes, pauses
 
 router = APIRouter(prefix=HOME, dependencies=[MAY_READ])
 
@@ -45,6 +47,24 @@ async def reset(user_id: schemas.AnyId, services: Wired, form: Form) -> Response
     """The operator's `/new`."""
     await services.conversations.reset(user_id, topic="general", forget="forget" in form)
     return go(f"{HOME}/users/{user_id}", done="reset")
+
+
+@router.post("/users/{user_id}/pause", dependencies=[MAY_WRITE])
+async def pause(user_id: schemas.AnyId, tx: Tx, at: Now, form: Form) -> Response:
+    """A person answers in the bot's place."""
+    minutes = form.get("minutes", "")
+    body = read(schemas.Pause, {"minutes": int(minutes) if minutes.isdecimal() else None})
+    if body.minutes is None:
+        raise InvalidRequest
+    await pauses.begin(tx, user_id, at + timedelta(minutes=body.minutes))
+    return go(f"{HOME}/users/{user_id}", done="paused")
+
+
+@router.post("/users/{user_id}/resume", dependencies=[MAY_WRITE, OF_THIS_SESSION])
+async def resume(user_id: schemas.AnyId, tx: Tx, at: Now) -> Response:
+    """The bot answers again."""
+    await pauses.end(tx, user_id, at)
+    return go(f"{HOME}/users/{user_id}", done="resumed")
 
 
 @router.post("/users/{user_id}/notes", dependencies=[MAY_WRITE])

@@ -16,12 +16,14 @@ from convo_service.routes.dashboard_visit import ADMIN_ONLY, HOME, MAY_READ, Vis
 from convo_service.routes.deps import ReadTx, Wired
 from convo_service.services import export, glances, history, profiles, spent, threads
 from convo_service.services.paging import Page
+from convo_service.services.pauses import is_paused
 
 router = APIRouter(prefix=f"{HOME}/users", dependencies=[MAY_READ])
 
 PEOPLE = 25
 NOTES = 50
 BESIDE = 4
+PAUSES = (30, 60, 120, 480, 1440)  # minutes
 
 Q = Annotated[str, Query(max_length=200)]
 Cursor = schemas.AnyId | None
@@ -184,6 +186,8 @@ async def _view(tx: AsyncSession, visit: Visit, user_id: str) -> dict[str, Any]:
         "who": head,
         "user": current.user,
         "identities": current.identities,
+        "paused_until": current.user.paused_until if is_paused(current.user, visit.manner.now) else None,
+        "pauses": PAUSES,
     }
 
 

@@ -12,6 +12,7 @@ from convo_service.domain.savings import saving
 from convo_service.domain.text import cut
 from convo_service.services.glances import Glance
 from convo_service.services.paging import Listing
+from convo_service.services.pauses import is_paused
 from convo_service.services.savings import Used
 from convo_service.services.threads import Thread, Window
 from convo_service.services.users import UserView
@@ -33,6 +34,7 @@ class Person:
     issues: int
     is_active: bool
     is_holdout: bool
+    is_paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,19 @@ def _person(one: Glance, manner: Manner) -> Person:
         name=name,
         company=one.company if one.company != name else None,
         at=user.last_seen_at if one.last is None else one.last.sent_at,
-        last=cut(" ".join(one.last.text.split()), LAST_CHARS) if one.last is not None else "",
+        last=_last(one.last, manner),
         by_bot=one.last is not None and one.last.direction == "outbound",
         issues=one.open_issues,
         is_active=bool(one.view.active_conversations),
         is_holdout=user.cohort == "holdout",
+        is_paused=is_paused(user, manner.now),
     )
+
+
+def _last(said: Message | None, manner: Manner) -> str:
+    if said is None:
+        return ""
+    return manner.text("revoked") if said.revoked_at else cut(" ".join(said.text.split()), LAST_CHARS)
 
 
 def name_of(view: UserView, manner: Manner) -> str:
