@@ -40,7 +40,7 @@ QUIET = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # A hint for sites with user names; a key has none. And the answer by which a page learns that its session is over.
 HARMLESS = ("Password forms should have", "status of 401")
-SLOW = 15_000  # milliseconds: pages ask again every five or ten seconds
+SLOW = 15_000  # milliseconds: pages ask again every five or seven seconds
 MARIA, LUCA = "+393331234567", "+393339876543"
 
 
