@@ -61,6 +61,26 @@ async def test_turns(convo: ConvoClient) -> None:
     assert (await convo.get_turn(turn.id)).status == "completed"
 
 
+async def test_a_person_takes_over(convo: ConvoClient) -> None:
+    """While a person answers the bot is silent; what a user edits or takes back follows."""
+    first = NewTurn(identity=MARIA, message=InboundMessage(id="wamid.1", text="Avete la farina?"))
+    user_id = (await convo.turn(first)).user_id
+    assert (await convo.pause(user_id, minutes=30)).paused_until is not None
+    silent = NewTurn(identity=MARIA, message=InboundMessage(id="wamid.2", text="C'è qualcuno?"))
+    assert (await convo.turn(silent)).reply is None
+    assert (await convo.resume(user_id)).paused_until is None
+    edited = await convo.edit(schemas.NamedMessageEdit(identity=MARIA, id="wamid.2", text="C'è Anna?"))
+    assert edited.text == "C'è Anna?"
+    gone = await convo.revoke(schemas.NamedRevocation(identity=MARIA, id="wamid.2"))
+    assert (
+        gone.message is not None,
+        (await convo.revoke(schemas.NamedRevocation(identity=MARIA, id="w.9"))).message,
+    ) == (
+        True,
+        None,
+    )
+
+
 async def test_a_dashboards_day(convo: ConvoClient) -> None:
     """A dashboard reads people, conversations, threads, chains, seeds and savings, and corrects a seed."""
     await convo.get_or_create(said("Vorrei la farina Manitoba da 25 kg", "wamid.1"))

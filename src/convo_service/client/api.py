@@ -109,6 +109,14 @@ class ConvoClient:
         """Let the bot answer again."""
         return await self._send("DELETE", _at("/users/{}/pause", user_id), schemas.User)
 
+    async def edit(self, request: schemas.NamedMessageEdit) -> schemas.Message:
+        """A user has edited a message."""
+        return await self._send("POST", "/messages/edits", schemas.Message, request)
+
+    async def revoke(self, request: schemas.NamedRevocation) -> schemas.Revocation:
+        """A user has taken a message back; it need not have come yet."""
+        return await self._send("POST", "/messages/revocations", schemas.Revocation, request)
+
     async def profile(self, user_id: str) -> schemas.Profile:
         """What is known of a user."""
         return await self._get(_at("/users/{}/profile", user_id), schemas.Profile)
