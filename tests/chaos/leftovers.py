@@ -57,8 +57,8 @@ async def receipts(database_url: str, *, completed: bool) -> list[str]:
 def left_of(left: Leftovers, words: Sequence[str]) -> Iterator[str]:
     """Where any of these words still stands, or is kept at OpenAI after it stood there."""
     for table, rows in left.rows.items():
-        if count := sum(any(word in row for word in words) for row in rows):
-            yield f"{count} rows of {table} hold something of {words}"
+        if found := [row for row in rows if any(word in row for word in words)]:
+            yield f"{len(found)} rows of {table} hold something of {words}, such as {found[0]}"
     yield from (f"a file holds {word}" for word in words if word in left.files)
     yield from (f"a response at OpenAI holds {word}" for word in words if word in left.responses)
     for id_, remote in left.remotes.items():

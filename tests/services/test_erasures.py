@@ -17,6 +17,7 @@ from convo_service.services import erasing
 from convo_service.services.erasures import Erasures
 from convo_service.services.patience import settle
 from convo_service.services.sweep import Sweep
+from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 from tests.conftest import Clock
 from tests.gateway import MARIA, Gateway, assert_problem
@@ -214,6 +215,20 @@ async def test_a_turn_in_the_middle(
     await everything_rested(database)
     await sweep.run_once()
     assert emulator.calls["responses.delete"] == 2
+
+
+async def test_a_message_in_the_same_moment(app: FastAPI, gateway: Gateway, database: Database, clock: Clock) -> None:
+    """Whoever found the user a moment before looks again, and is somebody new: a message is no 404 for its identity."""
+    user = (await gateway.say("Vorrei la farina", id="w1"))["conversation"]["user_id"]
+    marker = Marker(await app.state.services.erasures.pepper.read())
+    async with database.write.begin() as tx:
+        await erasing.lock_out(tx, user, [], marker, clock(), rest=0)
+        asking = [asyncio.create_task(gateway.post(text, id=text)) for text in ("/new", "Eccomi")]
+        await asyncio.sleep(0.5)  # on PostgreSQL both wait for the user's row
+    answers = [await one for one in asking]
+    assert {one.status_code for one in answers} <= {200, 201}, [one.text for one in answers]
+    assert len({one.json()["conversation"]["user_id"] for one in answers} - {user}) == 1
+    assert_problem(await gateway.post("Vorrei la farina", id="w1"), 410, "message_erased")
 
 
 async def test_an_opening_in_the_middle(gateway: Gateway, database: Database, emulator: Emulator, sweep: Sweep) -> None:

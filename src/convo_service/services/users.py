@@ -75,7 +75,7 @@ async def arrive(
     for number in recycled:
         owners.pop(number)
     known = identity if given is None else next((owners[one.value] for one in named if one.value in owners), None)
-    user = await lock(tx, known) if known is not None else await _create(tx, named[0], at, rollout)
+    user = await _lock_named(tx, known, given) if known is not None else await _create(tx, named[0], at, rollout)
     await _release(tx, recycled)
     taken = any(owners.get(one.value, user.id) != user.id for one in named)
     # In one order for everybody, so that two requests with the same names wait for each other and not in a circle.
@@ -197,6 +197,16 @@ async def _release(tx: AsyncSession, numbers: Mapping[str, str]) -> None:
         await lock(tx, user_id)
     if numbers:
         await tx.execute(sa.delete(UserIdentity).where(UserIdentity.value.in_(numbers)))
+
+
+async def _lock_named(tx: AsyncSession, user_id: str, given: Identity | None) -> User:
+    """Lock a user who was found by a name: in this moment she may be erased, or merged, and the name another's."""
+    try:
+        return await lock(tx, user_id)
+    except UserNotFound:
+        if given is None:
+            raise  # it was she who was asked for
+        raise Contended from None
 
 
 async def _create(tx: AsyncSession, identity: Identity, at: datetime, rollout: Rollout) -> User:
