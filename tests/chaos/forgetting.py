@@ -75,7 +75,7 @@ class Operator:
 
     async def write_meanwhile(self, who: Person, first: int) -> None:
         """What comes at the moment of an erasure is erased, too, or is the first message of somebody new."""
-        who.meanwhile = f"wamid.{who.word}.meanwhile"
+        who.meanwhile = f"wamid.meanwhile.{self.people.index(who)}"  # without her word: it may be somebody new's
         await self._gateway.say(who.identity, "Eccomi", id_=who.meanwhile, first=first)
 
     async def wait(self, *, garbage: bool = True) -> list[str]:
