@@ -173,7 +173,7 @@ def stored(settings: Settings) -> Canaries:
     canaries = Canaries()
     if settings.sqlite_file is None or settings.sqlite_file.exists():  # looking for it would make it
         with suppress(sa.exc.SQLAlchemyError, OSError):  # no database, or none that has tables
-            canaries.sent = {_as_printed(one) for one in on(settings.database_url, _personal)}
+            canaries.sent = {_as_printed(one) for one in on(settings.database_url, _personal, read_only=True)}
     return canaries
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from alembic import command
 from fastapi import FastAPI
@@ -25,6 +26,10 @@ from convo_service.settings import Settings
 from tests import postgres
 from tests.canaries import Canaries, Line, Tap, watched
 from tests.gateway import Gateway
+
+# How fast data is made says how busy the machine is, and nothing about the service.
+hypothesis.settings.register_profile("any machine", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 SOCKET = "CONVO_TEST_PG_SOCKET"
 TEMPLATE = "migrated"

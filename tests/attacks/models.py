@@ -19,21 +19,14 @@ class Captured:
     """Says every attack it is shown in every field: without right, rightly, and with a key forged before it."""
 
     violations: list[str] = field(default_factory=list)  # of the questions that it was asked
-    stranger: int = NOBODY
 
     def __call__(self, request: Json) -> str:
         """A summary that keeps the schema and nothing else."""
         self.violations += request_violations(request, instructions("it"))
         shown = [one for one in map(read, json.loads(request["input"][0]["content"])) if one and "n" in one]
-        neutral, *attacks = [(one["n"], one["text"]) for one in shown if one["by"] == "customer"]
-        lies: Sequence[list[int]] = (
-            [],
-            [self.stranger],
-            [neutral[0]],
-            [neutral[1]],
-        )  # ids that a statement has no right to
+        (neutral, _), *attacks = [(one["n"], one["text"]) for one in shown if one["by"] == "customer"]
+        lies = ([], [NOBODY], [neutral], [-1])  # numbers that a statement has no right to
         told = {kind: [_forged(*attacks[-1]), *_told(attacks, ids)] for kind, ids in zip(LISTS, lies, strict=True)}
-        self.stranger = neutral[0]
         closed = [{"note": number, "n": [number]} for number, text in attacks]
         return json.dumps({**told, "closed": closed})
 

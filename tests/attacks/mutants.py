@@ -23,7 +23,7 @@ DROPPED = """\
 """
 RAW = """\
         except Unreadable:
-            whole = Statement(reply.text, tuple(sorted(asked.message_ids)))
+            whole = Statement(reply.text, tuple(asked.numbers.message_ids))
             return Checked(Draft((), (), (), (whole,), ()), Counter())
 """
 GUARDED = "    return fault(text, [cut(evidence.texts[one], MAX_SHOWN_CHARS) for one in message_ids], evidence.names)"

@@ -65,13 +65,13 @@ async def test_a_long_history_costs_no_more_statements(
 ) -> None:
     """With many messages, windows and customers a page takes the statements that it takes with few."""
 
-    async def count() -> dict[str, int]:
-        counts = {}
-        for path in pages_of(maria):
-            with heard(database) as said:
-                await desk.see(path)
-            counts[path] = len(said)
-        return counts
+    async def statements(path: str) -> int:
+        with heard(database) as said:
+            await desk.see(path)
+        return len(said)
+
+    async def count() -> dict[str, int]:  # the key is read anew every few seconds, whoever asks
+        return {path: min([await statements(path), await statements(path)]) for path in pages_of(maria)}
 
     few = await count()
     for number in range(12):

@@ -52,7 +52,7 @@ user_app.command("merge", epilog=below("user merge"))(merge_users)
 app.add_typer(user_app, name="user")
 
 analytics_app = typer.Typer(help="Counts of analytics.", no_args_is_help=True)
-analytics_app.command("rebuild")(rebuild_analytics)
+analytics_app.command("rebuild", epilog=below("analytics rebuild"))(rebuild_analytics)
 app.add_typer(analytics_app, name="analytics")
 
 

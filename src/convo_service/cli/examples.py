@@ -32,6 +32,7 @@ TYPED = {
         "convo-service simulate --timeout-hours 24,48,72 --cap 20,50 --model gpt-4.1-mini",
         "convo-service simulate --since 2026-01-01T00:00Z --instructions-tokens 800 --json",
     ),
+    "analytics rebuild": ("convo-service analytics rebuild", "convo-service analytics rebuild --json"),
     "openapi": ("convo-service openapi > openapi.json",),
     "keys create": (
         "convo-service keys create --name my-gateway --scope gateway",
