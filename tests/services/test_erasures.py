@@ -1,6 +1,7 @@
 """Erasing people: nothing is left, here or at OpenAI, and nothing brings them back."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from convo_service.services import erasing
 from convo_service.services.erasures import Erasures
 from convo_service.services.patience import settle
 from convo_service.services.sweep import Sweep
+from convo_service.services.tallying import Tallying
 from convo_service.services.tombstones import Marker
 from convo_service.settings import Settings
 from tests.conftest import Clock
@@ -57,6 +59,11 @@ async def erase(gateway: Gateway, user: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def _tomorrow() -> datetime:
+    """When all that was said has been there for long; ids have the time at which they were made, whatever the clock."""
+    return datetime.now(UTC) + timedelta(days=1)
+
+
 async def rows_of(database: Database, user: str) -> dict[str, int]:
     """How many rows each table has of a user."""
     tables = [table for table in Base.metadata.sorted_tables if "user_id" in table.c]
@@ -73,6 +80,7 @@ async def test_nothing_is_left(
 ) -> None:
     """Every table with a user is emptied, and at OpenAI items, conversations and responses; the receipt counts them."""
     user = await fill(gateway, clock, emulator)
+    await Tallying(database, _tomorrow, "Europe/Rome").run_once()
     ids = [one["id"] for one in await gateway.listed("/conversations", user_id=user)]
     before = await rows_of(database, user)
     assert {name for name, count in before.items() if not count} == {"erasures", "merges"}
