@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -516,7 +517,7 @@ async def test_what_a_model_wrote_is_gone_when_it_is_switched_off(
     app = gateway.http._transport.app  # type: ignore[attr-defined]
     previews = app.state.services.previews
     off = previews.settings.model_copy(update={"summarize_old_conversations": False})
-    seed = (await type(previews)(previews.database, previews.summaries, off, clock).show(user)).seed
+    seed = (await replace(previews, settings=off).show(user)).seed
     assert seed.generator == "digest"
     assert {part.source for part in seed.parts} == {"digest"}
     assert (await gateway.get(f"/users/{user}/seed"))["generator"] == "llm"
