@@ -23,6 +23,7 @@ IN_A_WORKER = (crashing.GARBAGE_EMPTIED, crashing.GARBAGE_DELETED)
 MANY = 1020  # messages: more than one transaction of an erasure takes
 PEOPLE = 2  # erased between two kills
 WRITERS = 4
+SWEPT = ("sweep_at", "counted_messages")
 STILL = 2  # who write nothing meanwhile, so that no row of theirs may change
 KNOBS = {"OPENAI_MODEL": "emulator", "OPENAI_TIMEOUT_SECONDS": "3", SIZE: "0"}
 PROMISE = "nothing of them is left or comes back, nobody else is touched"
@@ -132,5 +133,5 @@ async def _touched(world: World, before: dict[str, list[evidence.Row]]) -> list[
 
 
 def _kept(rows: list[evidence.Row]) -> list[dict[str, Any]]:
-    """All but the date at which a worker looks at a conversation next, which moves when it has."""
-    return [{name: value for name, value in row._asdict().items() if name != "sweep_at"} for row in rows]
+    """All but what the sweep writes of its own work: when it looks next, and what it has counted."""
+    return [{name: value for name, value in row._asdict().items() if name not in SWEPT} for row in rows]
