@@ -25,7 +25,7 @@ class Captured:
         self.violations += request_violations(request, instructions("it"))
         shown = [one for one in map(read, json.loads(request["input"][0]["content"])) if one and "n" in one]
         (neutral, _), *attacks = [(one["n"], one["text"]) for one in shown if one["by"] == "customer"]
-        lies = ([], [NOBODY], [neutral], [-1])  # numbers that a statement has no right to
+        lies: Sequence[list[int]] = ([], [NOBODY], [neutral], [-1])  # numbers that a statement has no right to
         told = {kind: [_forged(*attacks[-1]), *_told(attacks, ids)] for kind, ids in zip(LISTS, lies, strict=True)}
         closed = [{"note": number, "n": [number]} for number, text in attacks]
         return json.dumps({**told, "closed": closed})
