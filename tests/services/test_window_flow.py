@@ -93,7 +93,7 @@ async def test_content_of_the_seed(gateway: Gateway, clock: Clock, emulator: Emu
 
 
 @pytest.mark.parametrize(
-    ("profile", "line"),
+    ("profile", "shown"),
     [
         pytest.param({"name": "Maria", "ragione_sociale": "Molino Srl"}, '"Maria di Molino Srl"', id="incomplete"),
         pytest.param(
@@ -104,7 +104,7 @@ async def test_content_of_the_seed(gateway: Gateway, clock: Clock, emulator: Emu
     ],
 )
 async def test_complete_and_incomplete_profiles(
-    gateway: Gateway, clock: Clock, profile: dict[str, str], line: str
+    gateway: Gateway, clock: Clock, profile: dict[str, str], shown: str
 ) -> None:
     """The profile line says what is known, and found_all_info is computed from it."""
     user_id = (await gateway.say("ciao"))["conversation"]["user_id"]
@@ -112,7 +112,7 @@ async def test_complete_and_incomplete_profiles(
     assert saved["found_all_info"] is (len(profile) == 4)
     clock.advance(days=3)
     seed = (await gateway.say("di nuovo io"))["conversation"]["seed"]
-    assert f"Cliente: {line}" in seed["text"]
+    assert f"Cliente: {shown}" in seed["text"]
 
 
 async def test_old_facts_are_carried_on(gateway: Gateway, clock: Clock) -> None:
