@@ -76,7 +76,9 @@ class World:
             rollout_users=",".join(PHONES),
         )
         self._llm = LLMClient.against(self.emulator)
-        self._app = create_app(self.settings, llm=self._llm, clock=self.clock)
+        self._app = create_app(
+            self.settings, llm=self._llm, clock=self.clock, books_every=3600
+        )  # nothing is under way when the file is put back
         self._database = self._app.state.services.database
         self.sweep = Sweep(self._database, self._llm, self.settings, self.clock)
         self._runner = asyncio.Runner()
