@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -191,14 +192,17 @@ AGES = (1, 3, 7, 14, 30, 90)
 
 
 async def issues(tx: AsyncSession, now: datetime) -> Issues:
-    """Count open issues by their age: an index holds them alone."""
+    """Count open issues by their age: each once, in an index that holds them alone."""
     is_open = (Note.kind == sa.literal_column("'issue'"), Note.status == sa.literal_column("'open'"))
-    bounds = [now - timedelta(days=days) for days in AGES]
-    older = [sa.func.count(sa.case((Note.created_at < bound, 1))) for bound in bounds]
-    row = (await tx.execute(sa.select(sa.func.count(), sa.func.min(Note.created_at), *older).where(*is_open))).one()
-    counts = [row[0], *row[2:]]
-    younger = [more - less for more, less in zip(counts, [*counts[1:], 0], strict=True)]
-    return Issues(row[0], row[1], list(zip([*AGES, None], younger, strict=True)))
+    bounds = [None, *(now - timedelta(days=days) for days in AGES), None]
+    counts = []
+    for younger, older in pairwise(bounds):
+        aged = [] if younger is None else [Note.created_at < younger]
+        aged += [] if older is None else [Note.created_at >= older]
+        counts.append(sa.select(sa.func.count()).select_from(Note).where(*is_open, *aged).scalar_subquery())
+    oldest = sa.select(sa.func.min(Note.created_at)).where(*is_open).scalar_subquery()
+    *found, oldest_at = (await tx.execute(sa.select(*counts, oldest))).one()
+    return Issues(sum(found), oldest_at, list(zip([*AGES, None], found, strict=True)))
 
 
 def picked(found: Counter[Total], metric: str, by: Callable[[Total], str] = lambda key: key[3]) -> Counter[str]:
