@@ -172,18 +172,17 @@ class ByHand:
         """Values by the label of the step, for every step that has an hour."""
         label = LABELS[interval]
         hours = [self.begin + timedelta(hours=n) for n in range((self.end - self.begin) // timedelta(hours=1))]
-        labels = list(dict.fromkeys(label(hour.astimezone(self.zone)) for hour in hours))
+        days: dict[str, list[date]] = {}
+        for local in (hour.astimezone(self.zone) for hour in hours):
+            days.setdefault(label(local), []).append(local.date())
+        labels = list(days)
         if metric == "active_users":
-            return {one: dict(self.people(*self._days(one, label, hours))) for one in labels}
+            return {one: dict(self.people(min(own), max(own))) for one, own in days.items()}
         found: dict[str, Counter[str]] = {one: Counter() for one in labels}
         for at, name, number in self._counted(metric):
             found[label(at.astimezone(self.zone))][name] += number
         names = {name for counts in found.values() for name in counts} | FIXED.get(metric, set())
         return {one: {name: counts[name] for name in names} for one, counts in found.items()}
-
-    def _days(self, wanted: str, label: Callable[[datetime], str], hours: list[datetime]) -> tuple[date, date]:
-        days = [at.astimezone(self.zone).date() for at in hours if label(at.astimezone(self.zone)) == wanted]
-        return min(days), max(days)
 
     def _counted(self, metric: str) -> Iterator[tuple[datetime, str, int]]:
         if metric in NAMES:
