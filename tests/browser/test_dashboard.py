@@ -167,3 +167,4 @@ def test_a_session_that_ends(opened: Opened, site: Site) -> None:
     page.goto(f"{site.url}/dashboard/users/{site.maria}")
     page.context.clear_cookies()
     page.wait_for_url("**/dashboard/login")
+    assert page.locator("#key").is_visible()

@@ -211,7 +211,8 @@ async def test_a_caption(start: Start, graph: Graph) -> None:
     body = {"from": PHONE, "id": "wamid.1", "timestamp": "1772442000", "type": "image", "image": image}
     async with start() as http:
         await post(http, webhook(body))
-        await graph.until(1)
+        (sent,) = await graph.until(1)
+    assert "È questa la farina?" in sent["text"]["body"]  # the emulator repeats what it was asked
 
 
 async def test_strangers(start: Start, graph: Graph, emulator: Emulator) -> None:
