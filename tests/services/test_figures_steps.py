@@ -18,6 +18,7 @@ from convo_service.domain.calendar import Span
 from convo_service.services import overview, timeseries
 from convo_service.services.analytics import Wanted
 from convo_service.services.tallying import Tallying
+from tests.databases import steps
 from tests.filling import START, Filling, fill_sqlite
 
 SIZES = (4_000, 40_000)
@@ -68,25 +69,6 @@ async def count(file: Path) -> None:
     database = open_database(f"sqlite+aiosqlite:///{file}")
     await Tallying(database, lambda: datetime.now(UTC), ROME.key).rebuild(lambda _total: lambda _count: None)
     await database.close()
-
-
-async def steps(file: Path, reading: Reading) -> tuple[int, Any]:
-    """How many steps an answer takes, and the answer."""
-    database = open_database(f"sqlite+aiosqlite:///{file}")
-    count = 0
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-
-    async with database.read.begin() as tx:
-        raw: Any = (await (await tx.connection()).get_raw_connection()).driver_connection
-        await reading(tx)  # the first time a connection reads the schema
-        await raw.set_progress_handler(step, 1)
-        found = await reading(tx)
-        await raw.set_progress_handler(None, 1)
-    await database.close()
-    return count, found
 
 
 @pytest.mark.parametrize("name", READINGS)

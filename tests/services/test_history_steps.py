@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from convo_service.db.engine import open_database
 from convo_service.services import history, search
 from convo_service.services.history import ConversationFilter
 from convo_service.services.paging import Listing, Page
+from tests.databases import steps
 from tests.filling import FREQUENT_WORD, RARE_WORD, Filling, conversation, fill_sqlite, message, user
 
 SIZES = (1_000, 50_000)
@@ -91,29 +91,15 @@ def files(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int,
     return made
 
 
-async def steps(file: Path, reading: Reading, filling: Filling) -> tuple[int, int]:
-    """How many steps a page takes, and how many rows it has."""
-    database = open_database(f"sqlite+aiosqlite:///{file}")
-    count = 0
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-
-    async with database.read.begin() as tx:
-        raw: Any = (await (await tx.connection()).get_raw_connection()).driver_connection
-        await reading(tx, filling)  # the first time a connection reads the schema
-        await raw.set_progress_handler(step, 1)
-        found = await reading(tx, filling)
-        await raw.set_progress_handler(None, 1)
-    await database.close()
-    return count, len(found.rows)
-
-
 @pytest.mark.parametrize("name", READINGS)
 async def test_a_page_costs_the_same(files: dict[int, Path], name: str) -> None:
     """Fifty times as many rows take the same steps a page."""
-    (few, rows), (many, more_rows) = [await steps(file, READINGS[name], Filling(size)) for size, file in files.items()]
+    reading = READINGS[name]
+    (few, page), (many, larger) = [
+        await steps(file, lambda tx, size=size: reading(tx, Filling(size)))  # type: ignore[misc]
+        for size, file in files.items()
+    ]
+    rows, more_rows = len(page.rows), len(larger.rows)
     assert rows == more_rows
     assert (rows == 0) == (name in EMPTY)
     assert many <= few * (1 + (OF_FTS5 if "word" in name else TOLERANCE)), (few, many)
